@@ -25,7 +25,7 @@
 //! to this instance changes. Between two sessions the log is released. Where something failed, a pause is made by the policy of retries,
 //! without end.
 //!
-//! Opening is the same for both: `kafka::transaction::partition_session` has the topics made and checked (`kafka::client::topics`), joins
+//! Opening is the same for both: `kafka::transaction::partition_session` has the topics made and checked (`kafka::topics::preparation`), joins
 //! the group, and waits until something is owned (whoever is one too many stands by in there). The `start` of each log then makes a
 //! transactional producer, which fences the earlier ones of its name; once in a process it tries by a transaction that it aborts whether
 //! these brokers check who writes (`kafka::transaction::generation`).

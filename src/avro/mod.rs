@@ -26,5 +26,7 @@ pub mod schema_registry;
 
 pub mod schema_lookup;
 
+pub(crate) mod unavailable_schemas;
+
 #[cfg(test)]
 mod round_trip;

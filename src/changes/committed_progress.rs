@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topic_reader::ReadFrom;
-use crate::kafka::client::whole_topic::WholeTopic;
+use crate::kafka::topics::reader::ReadFrom;
+use crate::kafka::topics::whole::WholeTopic;
 use crate::model::cursor::Cursor;
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;

@@ -1,6 +1,5 @@
 //! Has a decoder learn the schemas that records are written in, each asked for once.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::time::Instant;
 
@@ -8,11 +7,9 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 
 use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistrySettings};
+use crate::avro::unavailable_schemas::UnavailableSchemas;
 use crate::retry::{self, COMMAND_PATIENCE};
 use crate::text::with_causes;
-
-/// How many ids that no record can be read with are kept in mind.
-const UNUSABLE_MAX: usize = 1_000;
 
 /// Why no record can be read with a schema.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,8 +18,7 @@ pub struct SchemaUnavailable(String);
 
 pub struct LearntSchemas {
     schema_registry: Option<SchemaRegistry>,
-    /// By their ids.
-    unusable: HashMap<i32, SchemaUnavailable>,
+    unavailable: UnavailableSchemas<SchemaUnavailable>,
     /// Where a registry is asked. It has more threads than the one that waits.
     runtime: Handle,
     /// No registry is waited for any longer than that.
@@ -38,7 +34,7 @@ impl LearntSchemas {
         until: Option<Instant>,
     ) -> anyhow::Result<LearntSchemas> {
         let schema_registry = schema_registry.map(SchemaRegistry::new).transpose()?;
-        Ok(LearntSchemas { schema_registry, unusable: HashMap::new(), runtime, until })
+        Ok(LearntSchemas { schema_registry, unavailable: UnavailableSchemas::default(), runtime, until })
     }
 
     /// Has `learn` take the text of a schema that the decoder does not know yet. Blocks while a registry is asked for it.
@@ -51,7 +47,7 @@ impl LearntSchemas {
         id: i32,
         learn: impl FnOnce(i32, &str) -> Result<(), E>,
     ) -> anyhow::Result<Result<(), SchemaUnavailable>> {
-        if let Some(why) = self.unusable.get(&id) {
+        if let Some(why) = self.unavailable.why(id) {
             return Ok(Err(why.clone()));
         }
         let learnt = match self.schema(id)? {
@@ -59,10 +55,7 @@ impl LearntSchemas {
             None => Err(SchemaUnavailable(format!("written with the schema id {id}, which no schema registry knows"))),
         };
         if let Err(why) = &learnt {
-            if self.unusable.len() >= UNUSABLE_MAX {
-                self.unusable.clear();
-            }
-            self.unusable.insert(id, why.clone());
+            self.unavailable.found_out(id, why.clone());
         }
         Ok(learnt)
     }

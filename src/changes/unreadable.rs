@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::kafka::client::topic_reader::ReadRecord;
+use crate::kafka::topics::reader::ReadRecord;
 use crate::registry::event::{MISPLACED, MISPLACED_DETAIL};
 use crate::telemetry::last_words;
 use crate::text;

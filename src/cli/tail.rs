@@ -14,7 +14,7 @@ use super::{Failure, signals, stdout};
 use crate::avro::schemas::RecordKind;
 use crate::config::RequestClientConfig;
 use crate::kafka::client::CALL_TIMEOUT;
-use crate::kafka::client::topic_reader::{ReadFrom, TopicReader};
+use crate::kafka::topics::reader::{ReadFrom, TopicReader};
 use crate::model::feed::EventTopic;
 use crate::model::time::UnixMillis;
 use crate::telemetry::log;

@@ -10,6 +10,8 @@ pub(crate) mod log_state;
 
 pub(crate) mod attempts;
 
+pub(crate) mod adaptive_bound;
+
 pub mod pace;
 
 mod feed_rows;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::adaptive_bound::AdaptiveBound;
+
 /// A commit that is this quick shows that more would go.
 const QUICK: Duration = Duration::from_secs(3);
 
@@ -18,31 +20,31 @@ pub struct BatchBounds {
 
 /// The bounds of the next batch: never above those that are configured.
 pub(super) struct BatchPace {
-    configured: BatchBounds,
-    now: BatchBounds,
+    linger: Duration,
+    events: AdaptiveBound,
+    bytes: AdaptiveBound,
 }
 
 impl BatchPace {
-    pub fn new(configured: BatchBounds) -> BatchPace {
-        BatchPace { configured, now: configured }
+    pub fn new(BatchBounds { linger, events_max, bytes_max }: BatchBounds) -> BatchPace {
+        BatchPace { linger, events: AdaptiveBound::new(events_max), bytes: AdaptiveBound::new(bytes_max) }
     }
 
     pub fn bounds(&self) -> BatchBounds {
-        self.now
+        BatchBounds { linger: self.linger, events_max: self.events.now(), bytes_max: self.bytes.now() }
     }
 
-    /// So much was too much: half of it is tried next.
+    /// So much was too much for one commit.
     pub(crate) fn too_slow(&mut self, records: usize, bytes: usize) {
-        self.now.events_max = self.now.events_max.min(records / 2).max(1);
-        self.now.bytes_max = self.now.bytes_max.min(bytes / 2).max(1);
+        self.events.too_many(records);
+        self.bytes.too_many(bytes);
     }
 
-    /// A commit took so long. Quick ones let the bounds grow back by a quarter each.
+    /// A commit took so long. Quick ones let the bounds grow back.
     pub fn took(&mut self, duration: Duration) {
         if duration < QUICK {
-            let grown = |now: usize, configured: usize| now.saturating_add(now / 4 + 1).min(configured);
-            self.now.events_max = grown(self.now.events_max, self.configured.events_max);
-            self.now.bytes_max = grown(self.now.bytes_max, self.configured.bytes_max);
+            self.events.no_trouble();
+            self.bytes.no_trouble();
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topic_reader::{ReadFrom, ReadRecord, TopicReader};
+use crate::kafka::topics::reader::{ReadFrom, ReadRecord, TopicReader};
 
 /// Enough to read on while a slow terminal scrolls.
 const QUEUE: usize = 1024;

@@ -15,7 +15,7 @@ use super::screen::Screen;
 use crate::avro::decode::Decoder;
 use crate::avro::schemas::RecordKind;
 use crate::clock;
-use crate::kafka::client::topic_reader::ReadRecord;
+use crate::kafka::topics::reader::ReadRecord;
 use crate::simulator::SharedWorld;
 use crate::simulator::fact_key::{published_key, shown_key};
 use crate::simulator::ledger::Ledger;

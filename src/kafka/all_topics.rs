@@ -1,22 +1,22 @@
 //! The topics of both logs together, for whoever looks at them or makes them before a start.
 
 use super::client::settings::{RequestTopics, Settings, TopicNames};
-use super::client::topic_settings::TopicKind;
-use super::client::topics;
+use super::topics::preparation;
+use super::topics::settings::TopicKind;
 use super::{facts_log, requests_log};
 use crate::commit::log::OpenError;
 use crate::model::age::AgeLimits;
 use crate::model::feed::PerEventTopic;
 
-pub use super::client::topic_creation::PlannedTopic;
-pub use super::client::topics::FoundTopics;
+pub use super::topics::creation::PlannedTopic;
+pub use super::topics::preparation::FoundTopics;
 
 /// Looks at them, and makes none: what would be made is planned.
 ///
 /// # Errors
 /// [`OpenError`] where they can't be asked for.
 pub async fn inspect(settings: &Settings, requests: Option<&RequestTopics>) -> Result<FoundTopics, OpenError> {
-    let mut found = topics::inspect(settings, &wanted(settings, requests)).await?;
+    let mut found = preparation::inspect(settings, &wanted(settings, requests)).await?;
     facts_log::topics::compare_tables(&mut found, &settings.topics);
     Ok(found)
 }
@@ -26,7 +26,7 @@ pub async fn inspect(settings: &Settings, requests: Option<&RequestTopics>) -> R
 /// # Errors
 /// [`OpenError`] where they can't be asked for or made.
 pub async fn make(settings: &Settings, requests: Option<&RequestTopics>) -> Result<FoundTopics, OpenError> {
-    let mut found = topics::find(settings, &wanted(settings, requests)).await?;
+    let mut found = preparation::find(settings, &wanted(settings, requests)).await?;
     facts_log::topics::compare_tables(&mut found, &settings.topics);
     Ok(found)
 }

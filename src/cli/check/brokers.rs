@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::finding::{Finding, Verdict};
 use crate::kafka::all_topics::{FoundTopics, PlannedTopic};
-use crate::kafka::client::topic_settings::{TopicMismatch, mending_command};
 use crate::kafka::inspection::{InspectedGroup, InspectedState, Inspection, TriedTransaction};
+use crate::kafka::topics::settings::{TopicMismatch, mending_command};
 use crate::model::age::AgeLimits;
 use crate::model::state_content::Stray;
 use crate::text::counted;

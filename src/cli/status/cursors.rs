@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::changes::registry_view::RegistryView;
-use crate::kafka::client::whole_topic::WholeTopic;
+use crate::kafka::topics::whole::WholeTopic;
 use crate::model::cursor::Cursor;
 use crate::model::feed::PerFeed;
 use crate::model::promoter::Promoter;

@@ -7,7 +7,7 @@ use crate::avro::decode::Decoded;
 use crate::cli::learning_decoder::{LearntValue, UnreadableValue};
 use crate::cli::times::in_beijing;
 use crate::demo::event::{Kind, words};
-use crate::kafka::client::topic_reader::ReadRecord;
+use crate::kafka::topics::reader::ReadRecord;
 use crate::model::request::record::Header;
 use crate::text;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::stdout;
 use crate::kafka::all_topics::{FoundTopics, PlannedTopic};
-use crate::kafka::client::topic_settings::{TopicMismatch, mending_command};
+use crate::kafka::topics::settings::{TopicMismatch, mending_command};
 
 #[derive(Debug, Serialize)]
 pub struct TopicTable {

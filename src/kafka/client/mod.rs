@@ -1,4 +1,4 @@
-//! What every use of Kafka has in common: how clients are made and log in, what topics there are, what may not be done.
+//! What every use of Kafka has in common: how clients are made and log in, what they tell, and what they may not do.
 
 use std::time::Duration;
 
@@ -12,8 +12,6 @@ pub(super) mod profiles;
 pub(super) mod supplied;
 
 pub(super) mod ended_aside;
-
-pub(super) mod admin_client;
 
 pub(crate) mod tokens;
 
@@ -39,23 +37,7 @@ pub(crate) mod broker_probe;
 
 mod silence;
 
-pub(super) mod topic_lookup;
-
-pub(super) mod topics;
-
-pub(super) mod watermarks;
-
-pub(super) mod topic_counts;
-
-pub(super) mod topic_creation;
-
-pub mod topic_settings;
-
 pub(super) mod headers;
-
-pub(crate) mod topic_reader;
-
-pub(crate) mod whole_topic;
 
 pub mod mock_cluster;
 

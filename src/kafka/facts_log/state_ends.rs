@@ -12,7 +12,7 @@ use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
-use crate::kafka::client::watermarks;
+use crate::kafka::topics::watermarks;
 
 /// What a partition is given at least, if others without a leader have used up the time of all.
 const CALL_TIMEOUT_MIN: Duration = Duration::from_secs(1);

@@ -27,7 +27,7 @@ use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::state_poll::next_record;
 use crate::kafka::client::supplied::LoggedConsumer;
-use crate::kafka::client::watermarks;
+use crate::kafka::topics::watermarks;
 use crate::model::fence::Fence;
 use crate::model::shard::Shard;
 use crate::model::state::State;

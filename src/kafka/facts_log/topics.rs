@@ -2,9 +2,9 @@
 
 use crate::commit::log::OpenError;
 use crate::kafka::client::settings::{Settings, TopicNames};
-use crate::kafka::client::topic_settings::{RECORD_BYTES_DEFAULT, TopicAges, TopicKind};
-use crate::kafka::client::topics::{self, FoundTopics};
 use crate::kafka::facts_log::limits::SizeLimits;
+use crate::kafka::topics::preparation::{self, FoundTopics};
+use crate::kafka::topics::settings::{RECORD_BYTES_DEFAULT, TopicAges, TopicKind};
 use crate::model::age::AgeLimits;
 use crate::model::feed::PerEventTopic;
 
@@ -24,7 +24,7 @@ pub struct FactTopics {
 /// be asked.
 pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
     let names = &settings.topics;
-    let mut found = topics::find(settings, &kinds(names)).await?;
+    let mut found = preparation::find(settings, &kinds(names)).await?;
     let partitions = compare_tables(&mut found, names);
     // Before the problems end the start: an operator then sees both at once.
     found.say_risks();

@@ -12,7 +12,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -26,6 +25,7 @@ use super::followed_shard::FollowedShard;
 use super::registry_consumer::RegistryConsumer;
 use crate::avro::promoter::RegistryRecord;
 use crate::avro::schema_lookup::{SchemaLookupError, SchemaLookups};
+use crate::avro::unavailable_schemas::UnavailableSchemas;
 use crate::commit::log::OpenError;
 use crate::kafka::client::headers::headers;
 use crate::model::request::record::is_json;
@@ -33,11 +33,6 @@ use crate::model::shard::AssignedShard;
 use crate::model::time::UnixMillis;
 use crate::registry::event::RegistryEvent;
 use crate::text::with_causes;
-
-/// How long it is believed that a schema is not to be had: until then the records in it ask for it no more.
-const UNAVAILABLE_FOR: Duration = Duration::from_secs(60);
-/// How many such schemas are kept: any bytes may look as if they were written in one.
-const UNAVAILABLE_MAX: usize = 1000;
 
 /// What stands in the partition of a shard, or why it can't be read.
 pub(super) type InitialContent = Result<Vec<RegistryEvent>, OpenError>;
@@ -58,8 +53,7 @@ struct FollowedShards {
     followed: HashMap<i32, Followed>,
     /// The partitions with later events, in the order in which these arrived. Some may have been left, or taken, since.
     ready: VecDeque<i32>,
-    /// Schemas that are not to be had, and why; since when.
-    unavailable: HashMap<i32, (String, Instant)>,
+    unavailable: UnavailableSchemas<String>,
 }
 
 struct Followed {
@@ -188,7 +182,7 @@ impl Following {
             is_json: is_json(&headers),
             timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or_default()),
         };
-        match self.reader.read(followed.assigned.shard, offset, record, |id| why_unavailable(unavailable, id)) {
+        match self.reader.read(followed.assigned.shard, offset, record, |id| unavailable.why(id).cloned()) {
             Ok(event) => followed.shard.take(offset, event),
             Err(SchemaNeeded(id)) => return self.request_schema(followed, offset, id),
         }
@@ -252,11 +246,7 @@ impl Following {
     fn schema_answered(&self, assigned: AssignedShard, id: i32, learnt: Result<(), SchemaLookupError>) {
         let mut shards = self.shards.lock();
         if let Err(error) = learnt {
-            if shards.unavailable.len() >= UNAVAILABLE_MAX {
-                // Rather forgotten than grown: a schema that is asked for again costs one look-up.
-                shards.unavailable.clear();
-            }
-            shards.unavailable.insert(id, (with_causes(&error), Instant::now()));
+            shards.unavailable.found_out(id, with_causes(&error));
         }
         // Also where it is not to be had: the record is read again, and becomes a dead letter then.
         if let Some(followed) = shards.of(assigned)
@@ -331,9 +321,4 @@ impl Followed {
     fn answer(&mut self, content: InitialContent) {
         let _ = self.content.take().map(|sender| sender.send(content));
     }
-}
-
-fn why_unavailable(unavailable: &HashMap<i32, (String, Instant)>, id: i32) -> Option<String> {
-    let (why, since) = unavailable.get(&id)?;
-    (since.elapsed() < UNAVAILABLE_FOR).then(|| why.clone())
 }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topic_reader::{ReadFrom, ReadRecord, TopicReadError};
-use crate::kafka::client::whole_topic::WholeTopic;
+use crate::kafka::topics::reader::{ReadFrom, ReadRecord, TopicReadError};
+use crate::kafka::topics::whole::WholeTopic;
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
 

@@ -16,8 +16,8 @@ use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
-use crate::kafka::client::topic_lookup;
-use crate::kafka::client::watermarks;
+use crate::kafka::topics::lookup;
+use crate::kafka::topics::watermarks;
 
 /// Between two requests where a partition ends.
 const ENDS_PAUSE: Duration = Duration::from_millis(100);
@@ -88,7 +88,7 @@ impl RegistryConsumer {
         loop {
             match watermarks::of_partition(self.consumer.client(), &self.topic, partition, CALL_TIMEOUT) {
                 Ok(ends) => return Ok(ends),
-                Err(error) if topic_lookup::is_missing_in(&error) => return Err(self.why_missing(partition, error)),
+                Err(error) if lookup::is_missing_in(&error) => return Err(self.why_missing(partition, error)),
                 Err(error) if rights::may_not(&error) || Instant::now() >= until || !is_wanted() => {
                     return Err(self.failure(error));
                 }
@@ -116,7 +116,7 @@ impl RegistryConsumer {
         self.consumer.context().error(&error, "reading the registry topic");
         let is_final = matches!(error, KafkaError::MessageConsumptionFatal(_))
             || rights::may_not(&error)
-            || topic_lookup::is_missing_in(&error);
+            || lookup::is_missing_in(&error);
         is_final.then(|| self.failure(error))
     }
 
@@ -126,7 +126,7 @@ impl RegistryConsumer {
         if rights::may_not(&error) {
             return OpenError::Stop(rights::may_not_read(topic).into());
         }
-        if topic_lookup::is_missing_in(&error) {
+        if lookup::is_missing_in(&error) {
             return OpenError::Stop(format!("topic {topic} does not exist").into());
         }
         let cause = self.consumer.context().explained(error);

@@ -10,7 +10,7 @@ use super::chunk_reader::ChunkReader;
 use super::request_reader::again;
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::CALL_TIMEOUT;
-use crate::kafka::client::watermarks;
+use crate::kafka::topics::watermarks;
 use crate::model::request::answered_offsets::{AnsweredOffsets, RestoredOffsets};
 use crate::requests::log::FETCH_RECORDS_MAX;
 

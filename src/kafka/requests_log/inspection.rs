@@ -7,8 +7,8 @@ use super::answered::{self, STATE_PARTITION, prefix};
 use super::chunk_reader;
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::topic_reader::TopicReadError;
-use crate::kafka::client::whole_topic::WholeTopic;
+use crate::kafka::topics::reader::TopicReadError;
+use crate::kafka::topics::whole::WholeTopic;
 use crate::model::request::answered_offsets::RestoredOffsets;
 
 /// Of the `partitions` of `request_topic`, by the state, which is there. Given up at `until`. Blocks.

@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::supplied::LoggedConsumer;
-use crate::kafka::client::watermarks;
+use crate::kafka::topics::watermarks;
 use crate::requests::log::PartitionEnds;
 
 /// How old what is known may be, beside what the answers take.

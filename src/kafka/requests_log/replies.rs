@@ -11,7 +11,7 @@ use super::closed_topics::{ClosedTopics, LATE_CLOSED};
 use crate::avro::encode::Encoders;
 use crate::avro::material::ResultEncoder;
 use crate::commit::log::LogError;
-use crate::kafka::client::topic_settings::AcceptedRecords;
+use crate::kafka::topics::settings::AcceptedRecords;
 use crate::kafka::transaction::dead_letters::DeadLetterTopic;
 use crate::kafka::transaction::record::{RECORD_OVERHEAD, Record};
 use crate::model::dead_letter::{DeadLetter, Origin};

@@ -16,8 +16,8 @@ use crate::kafka::client::error::ClientError;
 use crate::kafka::client::rights;
 use crate::kafka::client::settings::{RequestTopics, Settings};
 use crate::kafka::client::supplied::LoggedConsumer;
-use crate::kafka::client::topic_lookup::{LookupError, TopicLookup};
-use crate::kafka::client::watermarks;
+use crate::kafka::topics::lookup::{LookupError, TopicLookup};
+use crate::kafka::topics::watermarks;
 use crate::text;
 
 const POLL: Duration = Duration::from_millis(100);

@@ -22,7 +22,7 @@ use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::headers::headers;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
-use crate::kafka::client::topic_lookup;
+use crate::kafka::topics::lookup;
 use crate::model::request::answered_offsets::AnsweredOffsets;
 use crate::model::request::record::{RecordOffset, RequestRecord};
 use crate::model::time::UnixMillis;
@@ -130,7 +130,7 @@ impl ReadingThread {
                 }
                 Some(Err(error)) => {
                     // librdkafka reads on as soon as the topic is there again, and says nothing when it is.
-                    self.was_missing |= topic_lookup::is_missing_in(&error);
+                    self.was_missing |= lookup::is_missing_in(&error);
                     self.consumer.context().error(&error, "reading requests");
                 }
             }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::commit::log::OpenError;
-use crate::kafka::client;
 use crate::kafka::client::settings::{RequestTopics, Settings};
-use crate::kafka::client::topic_settings::{AcceptedRecords, TopicKind};
+use crate::kafka::topics::preparation;
+use crate::kafka::topics::settings::{AcceptedRecords, TopicKind};
 
 /// Makes the topics what they have to be. Gives what each takes that exists, by name: a reply topic that is somebody
 /// else's may be missing.
@@ -17,7 +17,7 @@ pub async fn prepare(
     settings: &Settings,
     topics: &RequestTopics,
 ) -> Result<HashMap<String, AcceptedRecords>, OpenError> {
-    let found = client::topics::find(settings, &kinds(settings, topics)).await?;
+    let found = preparation::find(settings, &kinds(settings, topics)).await?;
     found.say_risks();
     found.require_sound()?;
     Ok(found.takes)

@@ -16,7 +16,7 @@ use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::supplied::{ClientSetup, Supplied};
-use crate::kafka::client::watermarks;
+use crate::kafka::topics::watermarks;
 
 /// How long one step is tried before it counts as failed.
 pub const STEP_MAX: Duration = Duration::from_secs(60);

@@ -1,26 +1,21 @@
 //! What waits for schemas ([`crate::model::request::schema_bucket`]): asks for these, beside everything else, and reads
 //! on when they are known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::AnsweringSession;
 use super::reread::RereadRecords;
 use crate::avro::schema_lookup::SchemaLookupError;
+use crate::avro::unavailable_schemas::UnavailableSchemas;
 use crate::model::request::record::{RecordOffset, RequestAnswer};
 use crate::model::request::schema_bucket::{BucketNumber, number};
 use crate::requests::executor::{DecodedRecord, Executor};
 
 /// How many schemas are asked for at once.
 const LOOKUPS_MAX: usize = 64;
-/// How many ids are kept that no request can be read with.
-const UNUSABLE_MAX: usize = 1024;
-/// And for how long: somebody may register the schema.
-const UNUSABLE_FOR: Duration = Duration::from_secs(60);
 
 /// The schemas that are asked for.
 #[derive(Default)]
@@ -28,8 +23,8 @@ pub(super) struct PendingSchemas {
     /// Each ends with its id, and with the reason where no request can be read with it.
     pub running: JoinSet<(i32, Result<(), SchemaLookupError>)>,
     under_way: BTreeSet<i32>,
-    /// Ids that no request can be read with: since when that is known, and why it is so.
-    unusable: BTreeMap<i32, (Instant, SchemaLookupError)>,
+    /// With which no request can be read.
+    unavailable: UnavailableSchemas<SchemaLookupError>,
     /// Whether a tracker has met what it can't read.
     is_doubted: bool,
 }
@@ -49,7 +44,7 @@ impl PendingSchemas {
 
     /// A tracker can't read this any more. False where nobody can.
     pub fn doubt(&mut self, id: i32, executor: &Arc<Executor>) -> bool {
-        let may_be_known = self.why_unusable(id).is_none();
+        let may_be_known = self.unavailable.why(id).is_none();
         if may_be_known {
             self.is_doubted = true;
             self.look_up(id, executor);
@@ -57,19 +52,10 @@ impl PendingSchemas {
         may_be_known
     }
 
-    /// Why no request can be read with the schema, where that is known.
-    fn why_unusable(&self, id: i32) -> Option<&SchemaLookupError> {
-        let (since, why) = self.unusable.get(&id)?;
-        (since.elapsed() < UNUSABLE_FOR).then_some(why)
-    }
-
     fn end(&mut self, id: i32, learnt: Result<(), SchemaLookupError>) {
         self.under_way.remove(&id);
         if let Err(why) = learnt {
-            if self.unusable.len() >= UNUSABLE_MAX {
-                self.unusable.clear();
-            }
-            self.unusable.insert(id, (Instant::now(), why));
+            self.unavailable.found_out(id, why);
         }
     }
 }
@@ -79,7 +65,7 @@ impl AnsweringSession {
     pub(super) fn put_off(&mut self, RecordOffset { partition, offset }: RecordOffset, id: i32) {
         let Some(partition) = self.partitions.get_mut(&partition) else { return };
         partition.put_off(offset, id, self.executor.own_schema_id());
-        if self.schemas.why_unusable(id).is_none() {
+        if self.schemas.unavailable.why(id).is_none() {
             partition.await_schema(number(id), id);
             self.schemas.look_up(id, &self.executor);
         }
@@ -104,7 +90,7 @@ impl AnsweringSession {
                 DecodedRecord::Request(request) => self.give(record, request, Some(bucket)),
                 DecodedRecord::DeadLetter(letter) => self.answer_at_once(record, RequestAnswer::DeadLetter(letter)),
                 DecodedRecord::UnknownSchema(id) => {
-                    if let Some(why) = self.schemas.why_unusable(id) {
+                    if let Some(why) = self.schemas.unavailable.why(id) {
                         let letter = self.executor.without_schema(&record, why);
                         self.answer_at_once(record, RequestAnswer::DeadLetter(letter));
                         continue;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::CALL_TIMEOUT;
-use super::settings::Settings;
-use super::topic_reader::{ReadFrom, ReadRecord, TopicEnds, TopicReadError, TopicReader};
+use super::reader::{ReadFrom, ReadRecord, TopicEnds, TopicReadError, TopicReader};
+use crate::kafka::client::CALL_TIMEOUT;
+use crate::kafka::client::settings::Settings;
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
 

@@ -1,24 +1,24 @@
 //! The topics: made where they are missing, checked before anything is written.
 //!
 //! Every problem is reported at once. What is checked is what the promise rests on: the settings of each
-//! ([`crate::kafka::client::topic_settings`]), and what each log wants of its own.
+//! ([`crate::kafka::topics::settings`]), and what each log wants of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, ResourceSpecifier};
 
-use super::CALL_TIMEOUT;
 use super::admin_client::admin_client;
-use super::context::LogContext;
-use super::settings::{Settings, TopicPolicy};
-use super::topic_counts::{TopicCounts, again, count_all};
-use super::topic_creation::{PlannedTopic, TriedTopics, create_missing, try_missing};
-use super::topic_lookup::TopicCount;
-use super::topic_settings::{
+use super::counts::{TopicCounts, again, count_all};
+use super::creation::{PlannedTopic, TriedTopics, create_missing, try_missing};
+use super::lookup::TopicCount;
+use super::settings::{
     AcceptedRecords, DescribedTopic, RECORD_BYTES_DEFAULT, TopicAges, TopicFindings, TopicKind, TopicMismatch,
 };
 use crate::commit::log::OpenError;
+use crate::kafka::client::CALL_TIMEOUT;
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::settings::{Settings, TopicPolicy};
 
 /// What there is of the topics that are wanted, after those that could be were created.
 #[derive(Default)]

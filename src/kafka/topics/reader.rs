@@ -8,13 +8,13 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::error::ClientError;
-use super::headers::headers;
-use super::rights;
-use super::settings::Settings;
-use super::supplied::LoggedConsumer;
-use super::topic_lookup::{LookupError, TopicLookup};
+use super::lookup::{LookupError, TopicLookup};
 use super::watermarks;
+use crate::kafka::client::error::ClientError;
+use crate::kafka::client::headers::headers;
+use crate::kafka::client::rights;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::LoggedConsumer;
 use crate::model::request::record::Header;
 use crate::model::time::UnixMillis;
 

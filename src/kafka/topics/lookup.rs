@@ -7,10 +7,10 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::context::{self, LogContext};
-use super::error::ClientError;
-use super::settings::Settings;
-use super::supplied::{ClientSetup, LoggedConsumer};
+use crate::kafka::client::context::{self, LogContext};
+use crate::kafka::client::error::ClientError;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::{ClientSetup, LoggedConsumer};
 
 /// How many a topic has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

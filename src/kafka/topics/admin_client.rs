@@ -2,12 +2,12 @@
 
 use rdkafka::admin::AdminClient;
 
-use super::context::LogContext;
-use super::ended_aside::EndedAside;
-use super::settings::Settings;
-use super::supplied::Supplied;
-use super::topic_counts::again;
+use super::counts::again;
 use crate::commit::log::OpenError;
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::ended_aside::EndedAside;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::Supplied;
 
 /// A new one. It ends aside: the thread that rdkafka gives it looks only every 100 ms whether it is to end.
 ///

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::CALL_TIMEOUT;
 use super::admin_client::admin_client;
-use super::context::LogContext;
-use super::settings::{Settings, TopicDefaults, TopicNames};
-use super::topic_counts::{LOOK_PAUSE, TopicCounts, again, count_all};
-use super::topic_settings::TopicKind;
+use super::counts::{LOOK_PAUSE, TopicCounts, again, count_all};
+use super::settings::TopicKind;
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::CALL_TIMEOUT;
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::settings::{Settings, TopicDefaults, TopicNames};
 
 /// How long a topic that was just created may take to show up.
 const APPEAR_MAX: Duration = Duration::from_secs(30);

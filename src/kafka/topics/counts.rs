@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
-use super::CALL_TIMEOUT;
-use super::error::ClientError;
-use super::settings::Settings;
-use super::topic_lookup::{LookupError, TopicCount, TopicLookup};
-use super::topic_settings::TopicKind;
+use super::lookup::{LookupError, TopicCount, TopicLookup};
+use super::settings::TopicKind;
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::CALL_TIMEOUT;
+use crate::kafka::client::error::ClientError;
+use crate::kafka::client::settings::Settings;
 
 /// Between two looks at topics that are waited for.
 pub const LOOK_PAUSE: Duration = Duration::from_millis(50);
