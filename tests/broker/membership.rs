@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
     Case::shared("membership: what is handed over is used until others have it", a_handover_leaves_no_gap),
     Case::shared("membership: one that stops alone keeps its place", alone_it_stays),
     Case::shared("membership: one that ended while it handed over is given its part again", ended_while_handing_over),
+    Case::shared("membership: what a joining that never came leaves to nobody is given on", left_to_nobody),
     Case::own("membership: one that lost its session owns nothing until it is assigned anew", a_lost_session),
 ];
 
@@ -179,6 +180,42 @@ fn ended_while_handing_over(context: &Context) -> Result<()> {
     again.until(&mut [], |owned| owned.len() == 4)?;
     ensure!(begun.elapsed() < Duration::from_secs(20), "only once its predecessor was missed: {:?}", begun.elapsed());
     Ok(())
+}
+
+/// Of members that know nothing of each other's past: what one was giving up when it ended is nobody's when it is back.
+fn left_to_nobody(context: &Context) -> Result<()> {
+    let group = Group::new(context)?;
+    let named_one = || -> Result<BaseConsumer> {
+        let consumer: BaseConsumer = client::config(context.bootstrap())
+            .set("group.id", &group.name)
+            .set("group.instance.id", "one")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("heartbeat.interval.ms", "500")
+            .set(SESSION.0, SESSION.1)
+            .create()?;
+        consumer.subscribe(&[&group.topic])?;
+        Ok(consumer)
+    };
+    let owned = |consumer: &BaseConsumer| -> Result<usize> {
+        consumer.poll(Duration::from_millis(20));
+        Ok(consumer.assignment()?.count())
+    };
+    let ended = named_one()?;
+    wait_until("one has all", BOUND, || Ok((owned(&ended)? == 4).then_some(())))?;
+    let mut two = group.join("two")?;
+    // Nobody polls the first one any more: it joins by itself, but hears of no partition that it is to give up.
+    wait_until("the group is at rest, with half of the partitions nobody's", BOUND, || {
+        let groups = ended.fetch_group_list(Some(&group.name), BOUND)?;
+        let at_rest = groups.groups().iter().find(|listed| listed.state() == "Stable" && listed.members().len() == 2);
+        Ok(at_rest.is_some().then_some(()))
+    })?;
+    drop(ended);
+    let again = named_one()?;
+    wait_until("it is back in the same generation", BOUND, || Ok((owned(&again)? == 2).then_some(())))?;
+    wait_until("the other one has the rest", BOUND, || {
+        two.take_note()?;
+        Ok((owned(&again)? + two.owned.len() == 4 && two.owned.len() >= 2).then_some(()))
+    })
 }
 
 fn alone_it_stays(context: &Context) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Who is in a group, as the broker tells it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
@@ -65,6 +66,25 @@ impl GroupMembers {
         self.members.iter().find(owns).map(|member| instance_of(&member.id).unwrap_or(&member.id))
     }
 
+    /// How many of the topic's `partitions` are nobody's: none while the group shares them out, or has no members.
+    pub fn unowned(&self, topic: &str, partitions: usize) -> usize {
+        if self.members.is_empty() || self.protocol != PROTOCOL {
+            return 0;
+        }
+        let owned = self.members.iter().filter_map(|member| assigned(&member.assignment, topic));
+        let owned: HashSet<i32> = owned.flatten().collect();
+        partitions.saturating_sub(owned.len())
+    }
+
+    /// The name of the instance that has the fewest partitions of the topic; of several the first by their names. Nothing where no
+    /// member is an instance.
+    pub fn has_least(&self, topic: &str) -> Option<&str> {
+        let owned =
+            |member: &ListedMember| assigned(&member.assignment, topic).map_or(0, |partitions| partitions.len());
+        let named = self.members.iter().filter_map(|member| Some((owned(member), instance_of(&member.id)?)));
+        named.min().map(|(_, name)| name)
+    }
+
     /// Whether there is one of another name.
     pub fn has_others_than(&self, instance_id: &str) -> bool {
         self.members.iter().any(|member| instance_of(&member.id) != Some(instance_id))
@@ -76,8 +96,44 @@ fn instance_of(member_id: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    impl GroupMembers {
+        /// The same while it shares out what its members own.
+        pub fn sharing_out(self) -> GroupMembers {
+            GroupMembers { protocol: String::new(), ..self }
+        }
+    }
+
+    /// A group at rest, whose instances own these partitions of "topic".
+    pub fn owning(instances: &[(&str, &[i32])]) -> GroupMembers {
+        let member = |(name, partitions): &(&str, &[i32])| ListedMember {
+            id: format!("{name}-{UUID}"),
+            assignment: assignment("topic", partitions),
+        };
+        GroupMembers { members: instances.iter().map(member).collect(), protocol: PROTOCOL.into() }
+    }
+
+    /// Of one topic, as the consumer protocol writes it.
+    fn assignment(topic: &str, partitions: &[i32]) -> Vec<u8> {
+        let mut bytes = b"\x00\x01\x00\x00\x00\x01".to_vec();
+        bytes.extend(i16::try_from(topic.len()).unwrap().to_be_bytes());
+        bytes.extend(topic.as_bytes());
+        bytes.extend(i32::try_from(partitions.len()).unwrap().to_be_bytes());
+        bytes.extend(partitions.iter().flat_map(|partition| partition.to_be_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn what_nobody_owns_is_counted_and_who_has_least_is_named() {
+        let members = owning(&[("three", &[0]), ("one", &[3, 1]), ("two", &[4])]);
+        assert_eq!((members.unowned("topic", 5), members.unowned("topic", 4)), (1, 0));
+        assert_eq!(members.unowned("other", 5), 5);
+        assert_eq!(members.has_least("topic"), Some("three"));
+        assert_eq!(owning(&[]).has_least("topic"), None);
+        assert_eq!(owning(&[]).unowned("topic", 5), 0);
+    }
 
     const UUID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 

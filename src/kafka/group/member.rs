@@ -18,6 +18,7 @@ use super::shared_membership::SharedMembership;
 use super::snapshot::MembershipSnapshot;
 use super::standby::Standby;
 use super::timeouts;
+use super::unowned::UnownedWatch;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::event_queue::EventQueue;
@@ -25,8 +26,10 @@ use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::Supplied;
 use crate::telemetry::pipeline;
 
-/// How long the brokers may take to tell who is in the group when this process leaves it.
+/// How long the brokers may take to tell who is in the group, while a stop waits for it.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long they may take while nobody waits, or only the start.
+const PATIENT_FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often partitions are counted, once that has worked.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// How long leaving may take: as long as a member that is being told of a rebalance may take to answer it.
@@ -146,6 +149,7 @@ impl MemberThread {
             return self.shared.fail(error);
         }
         let mut standby = Standby::default();
+        let mut unowned = UnownedWatch::new();
         // Whether it is subscribed to another topic by now; nothing before it was asked to hand over.
         let mut elsewhere = None;
         while !stop.is_cancelled() {
@@ -170,6 +174,9 @@ impl MemberThread {
             }
             if !consumer.context().is_lost() {
                 standby.look(&self.shared, &self.group, consumer);
+                if elsewhere.is_none() && unowned.is_due() {
+                    self.mend_unowned(&mut unowned, consumer);
+                }
                 continue;
             }
             // What was assigned is lost, whether or not a callback has said so: of a fenced consumer librdkafka takes it back
@@ -260,18 +267,29 @@ impl MemberThread {
         }
     }
 
+    /// Joins the group anew where something of the topic is nobody's for good, and it is for this member to do so.
+    fn mend_unowned(&self, watch: &mut UnownedWatch, consumer: &BaseConsumer<MemberContext>) {
+        let (topic, partitions) = (&self.shared.topic, self.shared.partitions());
+        let members = GroupMembers::fetch(consumer.client(), &self.group, PATIENT_FETCH_TIMEOUT);
+        let Ok(members) = members else { return watch.failed() };
+        if let Some(unowned) = watch.take(&members, &self.settings.instance_id, topic, partitions) {
+            tracing::warn!(topic, partitions, unowned, "partitions are nobody's in a group at rest: joining it anew");
+            self.rejoin(consumer);
+        }
+    }
+
     /// A member of a fixed name that is back within its session is given what its name has in the current generation, without a new
     /// one. What its predecessor was giving back when it ended is nobody's then: the next generation, which was to give it on, would
     /// have begun with that one's joining. So where the group knows this name already, and others, this member leaves and joins again.
     /// The group is asked before, or it would know the name from this member itself.
     ///
     /// So it does where its predecessor ended while it was subscribed to another topic, to hand over: then it is given partitions of
-    /// that one ([`MemberContext::was_given_others`]).
+    /// that one ([`MemberContext::was_given_others`]). Where the group can't be asked in time, [`UnownedWatch`] finds it out.
     ///
     /// # Errors
     /// [`OpenError::Stop`] where librdkafka takes no subscription. That the brokers let nobody in is told later, while it is polled.
     fn join_first(&self, consumer: &BaseConsumer<MemberContext>) -> Result<(), OpenError> {
-        let members = GroupMembers::fetch(consumer.client(), &self.group, FETCH_TIMEOUT);
+        let members = GroupMembers::fetch(consumer.client(), &self.group, PATIENT_FETCH_TIMEOUT);
         let name = &self.settings.instance_id;
         let failed = |error| OpenError::Stop(ClientError::new("the group can't be joined", error).into());
         consumer.subscribe(&[&self.shared.topic]).map_err(failed)?;

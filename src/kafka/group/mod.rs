@@ -73,6 +73,8 @@ mod duplicate_instance;
 
 mod standby;
 
+mod unowned;
+
 pub(crate) mod partition_owners;
 
 pub mod member;

@@ -39,6 +39,10 @@ impl ObservedOwnership {
         self.change(OwnedShards { in_all, ..self.reported.clone() });
     }
 
+    pub fn counted(&self) -> usize {
+        self.reported.in_all
+    }
+
     fn change(&mut self, owned: OwnedShards) {
         if owned != self.reported {
             self.reported = owned;

@@ -222,6 +222,11 @@ impl SharedMembership {
         self.owned.lock().observed.count(partitions);
     }
 
+    /// How many partitions the topic has, as was counted last; 0 before.
+    pub fn partitions(&self) -> usize {
+        self.owned.lock().observed.counted()
+    }
+
     fn publish(&self, owned: &mut Owned, Membership { metadata, member }: Membership) {
         let (partitions, generation) = (owned.partitions.held(), member.generation);
         self.state.send_if_modified(|state| {
