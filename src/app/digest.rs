@@ -1,5 +1,5 @@
-//! The digest of what all instances of a connector have to be configured with alike. How often, how fast and where from something is asked is
-//! each one's own.
+//! The digest of what all instances of a connector have to be configured with alike. How often and where from something is
+//! asked is each one's own; how many calls an app may make is not, for instances have their parts of one budget.
 
 use crate::config::{Config, RequestSettings};
 use crate::model::configuration_digest::ConfigurationDigest;
@@ -13,11 +13,13 @@ const SOMEBODY: &str = "somebody";
 /// Of what decides which events there are, where, and in which form. Whom each polls is compared by itself
 /// ([`crate::model::roster`]).
 pub fn of(config: &Config) -> ConfigurationDigest {
-    let Config { kafka, schema_registry, apps, requests, user_ids, .. } = config;
+    let Config { kafka, schema_registry, apps, requests, user_ids, forget, .. } = config;
     let of_feed = |feed: Feed| (format!("feeds.{feed}"), of_apps(apps, |app| feed_of(&app.feeds, feed)));
     let topics: Vec<&String> = kafka.topics.all().collect();
     let others = [
         ("apps", of_apps(apps, |app| format!("{:?}", app.client.id_kind))),
+        ("quota", of_apps(apps, |app| format!("{:?}", app.client.budgets))),
+        ("registry", format!("{forget:?}")),
         ("records", user_ids.shown(SOMEBODY).as_str().to_owned()),
         ("topics", format!("{topics:?}")),
         ("schema_registry", format!("{}", schema_registry.is_some())),
@@ -72,7 +74,13 @@ mod tests {
         assert_eq!(differing("start_from = \"now\"", "start_from = \"earliest\""), ["feeds.refunds"]);
         assert_eq!(differing("enabled = true", "enabled = false"), ["feeds.refunds"]);
         assert_eq!(differing("\"unionid\"", "\"openid\""), ["apps"]);
-        assert_eq!(differing("\"wx2\"", "\"wx3\""), ["apps", "feeds.orders", "feeds.refunds", "feeds.touches"]);
+        assert_eq!(
+            differing("\"wx2\"", "\"wx3\""),
+            ["apps", "feeds.orders", "feeds.refunds", "feeds.touches", "quota"]
+        );
+        assert_eq!(differing("commit.linger", "registry.forget = \"2h\"\ncommit.linger"), ["registry"]);
+        let quota = "secret = \"one\", quota = { getorder = { per_minute = 60 } }";
+        assert_eq!(differing("secret = \"one\"", quota), ["quota"]);
         assert_eq!(differing("reply_topics = [\"a\"]", "reply_topics = []"), ["commands"]);
         assert_eq!(differing("commit.linger", "topics.prefix = \"p\"\ncommit.linger"), ["commands", "topics"]);
         let key = "records = { user_ids = \"hmac-sha256\", user_ids_key = \"0123456789abcdef0123456789abcdef\" }\ncommit.linger";

@@ -19,6 +19,9 @@ use crate::session::{AppSettings, PolledApp};
 /// Between two looks at the files. A changed one is read at the second look that finds it the same: who writes it where it
 /// stands is through with it by then.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After so many looks what could not be read is read again, though nothing has changed that is looked at: what was wrong may have been
+/// something else that it names, as a secret's file that was away for a moment.
+const READ_AGAIN_AFTER: u32 = 30;
 /// A file system that does not answer is told of after that.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// So many settings are named, and the others counted.
@@ -42,10 +45,19 @@ struct Reload {
     /// What the process runs with.
     at_start: SettingMarks,
     secrets: Vec<(String, Secret)>,
+    /// Where the latest reading has failed.
+    failed: Option<FailedReading>,
     /// The settings that were named last.
     reported: Vec<String>,
     apps: Arc<Vec<PolledApp>>,
     roster: watch::Sender<Roster>,
+}
+
+/// A reading that was of no use.
+struct FailedReading {
+    /// What was wrong.
+    told: String,
+    looks_since: u32,
 }
 
 /// When changed files are read.
@@ -58,7 +70,7 @@ struct FileLooks {
 pub async fn run(source: ReloadSource, apps: Arc<Vec<PolledApp>>, roster: watch::Sender<Roster>) {
     let ReloadSource { file, files, marks, secrets, mut hangups } = source;
     let files = FileLooks::of(files);
-    let mut reload = Reload { file, files, at_start: marks, secrets, reported: Vec::new(), apps, roster };
+    let mut reload = Reload { file, files, at_start: marks, secrets, failed: None, reported: Vec::new(), apps, roster };
     loop {
         let is_requested = tokio::select! {
             Some(()) = hangups.recv() => true,
@@ -86,7 +98,9 @@ pub async fn run(source: ReloadSource, apps: Arc<Vec<PolledApp>>, roster: watch:
 
 impl Reload {
     fn look(&mut self) {
-        if self.files.are_to_be_read(self.files.read.iter().map(WatchedFile::again).collect()) {
+        let have_changed = self.files.are_to_be_read(self.files.read.iter().map(WatchedFile::again).collect());
+        let is_due = self.failed.as_mut().is_some_and(FailedReading::is_due);
+        if have_changed || is_due {
             self.read(false);
         }
     }
@@ -94,20 +108,28 @@ impl Reload {
     /// Where somebody has asked for it, he is told in any case.
     fn read(&mut self, is_requested: bool) {
         let ConfigReading { files, outcome } = self.file.read();
-        // Also of a file with faults: it is read again when it has changed once more, and its faults are told once.
+        // Also of a file with faults, which are told once.
         self.files = FileLooks::of(files);
         match outcome {
             Ok((config, marks)) => {
+                let had_failed = self.failed.take().is_some();
                 let changed = self.at_start.changed(&marks);
                 let change = self.take(config.apps, &changed);
-                if is_requested || !change.is_empty() {
+                if is_requested || !change.is_empty() || had_failed {
                     self.say_promoters(change);
                 }
                 self.say_settings(changed, is_requested);
                 self.read_secrets();
             }
             Err(error) => {
-                tracing::error!(%error, "the configuration can't be read again: the promoters stay as they were");
+                let told = error.to_string();
+                if is_requested || self.failed.as_ref().is_none_or(|failed| failed.told != told) {
+                    tracing::error!(
+                        error = told,
+                        "the configuration can't be read again: the promoters stay as they were"
+                    );
+                }
+                self.failed = Some(FailedReading { told, looks_since: 0 });
             }
         }
     }
@@ -150,6 +172,14 @@ impl Reload {
             tracing::warn!(settings, more, "settings have changed that act only after a restart");
         }
         self.reported = changed;
+    }
+}
+
+impl FailedReading {
+    /// Takes one look.
+    fn is_due(&mut self) -> bool {
+        self.looks_since += 1;
+        self.looks_since >= READ_AGAIN_AFTER
     }
 }
 

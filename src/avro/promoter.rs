@@ -113,6 +113,11 @@ const JSON_NAMES: [&str; 8] =
     ["app_id", "promoter_openid", "feeds", "start_from", "paused", "tags", "updated_at", "discovered"];
 
 impl PromoterStatement {
+    /// Whether it is what discovery writes, and nobody else.
+    pub(crate) fn is_of_discovery(&self) -> bool {
+        self.discovered.is_some()
+    }
+
     /// Field names as in Avro. What stands there as null is none, and is said to be none.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ impl Scene {
         let apps: Arc<Vec<_>> = Arc::new(config.apps.into_iter().map(polled).collect());
         let (tell, latest) = watch::channel(roster(&apps));
         let files = FileLooks::of(files);
-        let reload = Reload { file, files, at_start, secrets, reported: Vec::new(), apps, roster: tell };
+        let reload = Reload { file, files, at_start, secrets, failed: None, reported: Vec::new(), apps, roster: tell };
         Scene { directory, reload, roster: latest, captured: Captured::start() }
     }
 
@@ -152,6 +152,23 @@ fn a_faulty_table_is_refused_as_a_whole_and_said_once_until_it_is_asked_for() {
     scene.write("p.csv", "promoter\noD\n");
     scene.look();
     scene.names(&["oA", "oB", "oD"]);
+}
+
+#[test]
+fn what_could_not_be_read_for_the_sake_of_another_file_is_read_again() {
+    let mut scene = Scene::of(&CONFIG.replace("secret = \"hush\"", "secret_file = \"wx-secret\""));
+    fs::remove_file(scene.path("wx-secret")).unwrap();
+    scene.write("p.csv", "promoter\noD\n");
+    scene.look();
+    scene.names(&["oA", "oB", "oC"]);
+    (0..2 * READ_AGAIN_AFTER).for_each(|_| scene.reload.look());
+    assert_eq!(scene.captured.events(REFUSED).len(), 1, "the same fault is told once");
+    scene.write("wx-secret", "one\n");
+    (0..READ_AGAIN_AFTER).for_each(|_| scene.reload.look());
+    scene.names(&["oA", "oB", "oD"]);
+    assert_eq!(scene.captured.events(READ).len(), 1);
+    (0..2 * READ_AGAIN_AFTER).for_each(|_| scene.reload.look());
+    assert_eq!(scene.captured.events(READ).len(), 1, "and no more");
 }
 
 #[test]

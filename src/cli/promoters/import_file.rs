@@ -45,6 +45,13 @@ fn json_lines(text: &str, met: &mut MetPromoters<'_>) -> ImportedFile {
     for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let stated = PromoterStatement::from_json(text.as_bytes());
         let stated = stated.map_err(|error| Mistake::new(format!("can't be registered: {error}"), "correct it"));
+        let stated = stated.and_then(|stated| match stated.is_of_discovery() {
+            true => Err(Mistake::new(
+                "is a record of discovery",
+                "leave it out: what the upstream lists is registered by itself",
+            )),
+            false => Ok(stated),
+        });
         match stated.and_then(|stated| Ok((met.once(stated.promoter, line)?, stated.patch))) {
             Ok(row) => file.rows.push(row),
             Err(mistake) => file.faulty.add(line, vec![mistake]),
@@ -128,12 +135,14 @@ mod tests {
     fn a_line_of_json_says_what_its_object_has() {
         let text = "{\"app_id\":\"wx1\",\"promoter_openid\":\"o1\",\"start_from\":\"earliest\"}\n\n\
                     {\"app_id\":\"wx1\",\"promoter_openid\":\"o2\",\"feeds\":[\"touchs\"]}\n{\n\
-                    {\"app_id\":\"wx1\",\"promoter_openid\":\"o1\"}\n";
+                    {\"app_id\":\"wx1\",\"promoter_openid\":\"o1\"}\n\
+                    {\"app_id\":\"wx1\",\"promoter_openid\":\"o3\",\"discovered\":\"REMOVED\"}\n";
         let (rows, told) = read(text, FileFormat::Jsonl, &["wx1"]);
         let patch = PromoterPatch { start_from: Some(Some(StartFrom::Earliest)), ..PromoterPatch::default() };
         assert_eq!(rows, [(Promoter::from_key("wx1/o1").unwrap(), patch)]);
         assert_eq!(told[0], "3 can't be registered: feeds: \"touchs\" is no feed; correct it");
         assert!(told[1].starts_with("4 can't be registered: EOF"), "{told:?}");
         assert_eq!(told[2], "5 is the same promoter as line 1; remove one of them");
+        assert!(told[3].starts_with("6 is a record of discovery; leave it out"), "{told:?}");
     }
 }
