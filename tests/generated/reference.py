@@ -21,6 +21,8 @@ class Reference:
 
     def __init__(self, found, registry):
         self.registry = registry
+        if others := {path.name for path in (ROOT / "schemas").glob("*.avsc")} - {file for _, file in TOPICS.values()}:
+            raise SystemExit(f"nobody writes or reads records of {others}")
         self.schemas = {name: load_schema(ROOT / "schemas" / file) for name, (_, file) in TOPICS.items()}
         self.lines = {
             (framing, name): [self.line(self.schemas[name], value) for value in values]
