@@ -1,0 +1,82 @@
+// Reads the records of each file as the generated type of its name, and writes what is in their fields as lines of JSON.
+//
+//     node built/read.js RECORDS OUT REGISTRY
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import avro from "avsc";
+import { Promoter as DeadLetters } from "./generated/DeadLetter.js";
+import { Promoter as MaterialRequests } from "./generated/MaterialRequest.js";
+import { Promoter as MaterialResults } from "./generated/MaterialResult.js";
+import { Promoter as Orders } from "./generated/Order.js";
+import { Promoter as Promoters } from "./generated/Promoter.js";
+import { Promoter as Touches } from "./generated/Touch.js";
+
+// What a decoded field can be.
+type Value = null | boolean | number | string | Buffer | string[] | Record<string, string>;
+
+class Kind<Type extends { [Name in keyof Type]: Value }> {
+  readonly #type: avro.Type;
+  readonly #resolvers = new Map<number, ReturnType<avro.Type["createResolver"]>>();
+
+  constructor(schema: string) {
+    this.#type = avro.Type.forSchema(JSON.parse(schema));
+  }
+
+  singleObject(value: Buffer, header: Buffer): Type {
+    if (!value.subarray(0, header.length).equals(header)) {
+      throw new Error(`written by another schema: ${value.toString("hex", 0, 10)}`);
+    }
+    return this.#type.fromBuffer(value.subarray(header.length));
+  }
+
+  // By the schema that the id in front of it stands for.
+  async confluent(value: Buffer, registry: string): Promise<Type> {
+    const id = value.readUInt32BE(1);
+    let resolver = this.#resolvers.get(id);
+    if (!resolver) {
+      const answer = await fetch(`${registry}/schemas/ids/${id}`);
+      const { schema } = (await answer.json()) as { schema: string };
+      resolver = this.#type.createResolver(avro.Type.forSchema(JSON.parse(schema)));
+      this.#resolvers.set(id, resolver);
+    }
+    return this.#type.fromBuffer(value.subarray(5), resolver);
+  }
+
+  async line(value: Buffer, header: Buffer, registry: string): Promise<string> {
+    try {
+      const record = value[0] === 0 ? await this.confluent(value, registry) : this.singleObject(value, header);
+      return JSON.stringify(Object.fromEntries(Object.entries<Value>(record).map(([name, field]) => [name, plain(field)])));
+    } catch (error) {
+      return JSON.stringify({ error: String(error) });
+    }
+  }
+}
+
+// Bytes in base64, everything else as it is.
+const plain = (field: Value) => (Buffer.isBuffer(field) ? field.toString("base64") : field);
+
+const KINDS = {
+  Touch: new Kind<Touches.Touch>(Touches.TouchSchema),
+  Order: new Kind<Orders.Order>(Orders.OrderSchema),
+  DeadLetter: new Kind<DeadLetters.DeadLetter>(DeadLetters.DeadLetterSchema),
+  MaterialRequest: new Kind<MaterialRequests.MaterialRequest>(MaterialRequests.MaterialRequestSchema),
+  MaterialResult: new Kind<MaterialResults.MaterialResult>(MaterialResults.MaterialResultSchema),
+  Promoter: new Kind<Promoters.Promoter>(Promoters.PromoterSchema),
+};
+
+const [records, out, registry] = process.argv.slice(2);
+// The fingerprints as `promoter-connector schemas list --json` prints them: avsc knows no CRC-64-AVRO.
+const fingerprints: Record<string, string> = JSON.parse(readFileSync(`${records}/fingerprints.json`, "utf8"));
+for (const framing of ["single", "confluent"]) {
+  mkdirSync(`${out}/${framing}`, { recursive: true });
+  for (const [name, kind] of Object.entries(KINDS)) {
+    const header = Buffer.from(`c301${fingerprints[name]}`, "hex");
+    const lines = [];
+    let data = readFileSync(`${records}/${framing}/${name}.bin`);
+    while (data.length > 0) {
+      const end = 4 + data.readUInt32BE(0);
+      lines.push(`${await kind.line(data.subarray(4, end), header, registry)}\n`);
+      data = data.subarray(end);
+    }
+    writeFileSync(`${out}/${framing}/${name}.jsonl`, lines.join(""));
+  }
+}
