@@ -137,6 +137,16 @@ pub async fn registrations(settings: Option<SchemaRegistrySettings>, topic: &str
     Ok(Registrations { schemas: Some(Arc::new(registry)), framing })
 }
 
+/// The same for whoever only reads there: no schema is registered for what is never written.
+///
+/// # Errors
+/// Where there is no client for the registry.
+pub fn read_registrations(settings: Option<SchemaRegistrySettings>) -> anyhow::Result<Registrations> {
+    let registry = settings.map(SchemaRegistry::new).transpose()?;
+    let schemas = registry.map(|registry| Arc::new(registry) as Arc<dyn SchemaSource>);
+    Ok(Registrations { schemas, framing: Framing::SingleObject })
+}
+
 /// How records of the registry of promoters are framed, for whoever writes some on `topic`.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ pub fn run(path: &Path, options: &DiscoverOptions) -> Result<(), Failure> {
         }
     }
     let discovering = async {
-        let discovery = app::discovery(config).await?;
+        let discovery = app::discovery(config, options.output.dry_run).await?;
         Ok(discover_all(&discovery, options).await)
     };
     let bounded = async { tokio::time::timeout(options.bound.timeout, discovering).await };
