@@ -25,9 +25,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE)]
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
+from java import Registry, free_ports  # noqa: E402
 from parts import carry_out, configuration, promoter_id  # noqa: E402
-from processes import Registry, build, commissions_settings, free_ports, start_java  # noqa: E402
+from processes import build, commissions_settings, start_java  # noqa: E402
 
 BASIS_POINTS = 500
 HISTORY_DAYS = 3
@@ -55,19 +56,20 @@ def arguments():
 
 def run(options, world):
     # Their packages are there only within the environment.
-    from topics import Orders, Results, plant
-    from truth import differences, expected
+    from events import Events, publish, stray_order
+    from topics import Results
+    from truth import differences, expected, lines_of
 
     build()
     ports = start(options, world)
-    orders, results = Orders(world.bootstrap), Results(world.bootstrap)
+    orders, results = Events(world.bootstrap, "order"), Results(world.bootstrap)
     kills_left = follow(options, world, orders, results)
     if options.plant in ("event", "refund"):
-        plant(world, options.plant)
+        publish(world.bootstrap, "order", stray_order(lines_of(world.ask("_truth")), options.plant))
         orders.planted = 1
         kills_left += follow(options, world, orders, results)
 
-    truth, late = expected(world.ask("_truth"), BASIS_POINTS)
+    truth, late = expected(lines_of(world.ask("_truth")), BASIS_POINTS)
     results.read_to_end()
     answered = ask_instances(options, ports)
     codes = {name: world.children[name].terminate(60) for name in ports}
@@ -124,7 +126,7 @@ def follow(options, world, orders, results):
         if world.settlement()["settled"] and orders.are_all(world.ask) and results.are_of(orders):
             return sum(map(len, kills.values()))
     raise SystemExit(f"not at its end {options.settle} s after the last fact: {world.settlement()}, "
-                     f"{orders.count} orders, behind by {results.behind(orders)}")
+                     f"{orders.count} orders, behind by {results.progress.behind(orders)}")
 
 
 def planned_kills(options):

@@ -24,7 +24,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE)]
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from parts import carry_out, promoter_id  # noqa: E402
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400

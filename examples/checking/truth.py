@@ -1,4 +1,4 @@
-"""What the commissions have to be, by the upstream's own word."""
+"""What commissions have to be, by the upstream's own word."""
 
 import json
 from collections import Counter
@@ -11,15 +11,20 @@ def day_of(seconds):
     return datetime.fromtimestamp(seconds, BEIJING).date().isoformat()
 
 
-def orders_of(text):
-    """The lines of the upstream's truth that are orders: each a payment, a refund, or of unknown status."""
-    return [line for line in map(json.loads, text.splitlines()) if line["kind"] == "order"]
+def lines_of(text):
+    """The upstream's truth."""
+    return [json.loads(line) for line in text.splitlines()]
 
 
-def expected(text, basis_points):
+def orders_of(lines):
+    """Those that are orders: each a payment, a refund, or of unknown status."""
+    return [line for line in lines if line["kind"] == "order"]
+
+
+def expected(lines, basis_points):
     """Fen by promoter and day, and how many refunds came on a later day than their payment."""
     paid, refunded, late = {}, set(), 0
-    for line in orders_of(text):
+    for line in orders_of(lines):
         promoter = f"{line['app_id']}/{line['promoter_openid']}"
         order, day = (promoter, line["mch_id"], line["trade_no"]), day_of(line["paid_time"])
         if line["status"] == "PAID":

@@ -1,0 +1,76 @@
+"""The connector's topics of events, how far a group has come in them, and events that nobody has shown."""
+
+import time
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from framing import Schema
+from topic import Topic
+from truth import lines_of, orders_of
+
+TOPICS = {"order": "promoter.orders", "touch": "promoter.touches"}
+
+
+def schema_of(kind):
+    return Schema(Path(__file__).resolve().parents[2] / "schemas" / f"{kind}.avsc")
+
+
+class Events(Topic):
+    def __init__(self, bootstrap, kind):
+        super().__init__(bootstrap, TOPICS[kind])
+        self.kind, self.schema = kind, schema_of(kind)
+        self.event_ids, self.last, self.planted, self.shown = set(), {}, 0, None
+
+    def take(self, message):
+        self.event_ids.add(self.schema.read(message.value())["event_id"])
+        self.count = len(self.event_ids)
+        self.last[message.partition()] = message.offset()
+
+    def are_all(self, ask):
+        """Whether all that the upstream has shown is here, and what was planted. Called once the upstream shows nothing new any more."""
+        if self.shown is None:
+            self.shown = sum(line["kind"] == self.kind for line in lines_of(ask("_truth")))
+        return self.count >= self.shown + self.planted
+
+
+class Progress:
+    """How far a consumer group has come."""
+
+    def __init__(self, bootstrap, group):
+        self.group = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+
+    def behind(self, read):
+        """Partitions of a topic whose last record the group has not committed, with that record's offset and the committed one. An
+        offset is committed with the results of what lies before it, or not at all. As long as a transaction is open that would commit
+        one, as that of an instance that was killed is for some seconds, the brokers do not tell it."""
+        places = [TopicPartition(read.topic, partition) for partition in read.last]
+        try:
+            committed = {at.partition: at.offset for at in self.group.committed(places, timeout=5)}
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._TIMED_OUT:
+                raise
+            return {partition: (last, None) for partition, last in read.last.items()}
+        return {partition: (last, committed[partition]) for partition, last in read.last.items() if committed[partition] <= last}
+
+
+def stray_order(lines, what):
+    """The fields of an order that the upstream's truth does not have: a payment of 20 fen (`event`), or a refund of an order that was paid."""
+    orders = orders_of(lines)
+    refunded = {line["trade_no"] for line in orders if line["status"] == "REFUNDED"}
+    order = next(line for line in orders if line["status"] == "PAID" and line["trade_no"] not in refunded)
+    fields = {name: order.get(name) for name in ("app_id", "promoter_openid", "openid", "mch_id", "trade_no")}
+    now = int(time.time() * 1000)
+    fields |= {"id_kind": "OPENID", "paid_time": order["paid_time"] * 1000, "observed_at": now}
+    if what == "event":
+        return fields | {"event_id": "0" * 32, "trade_no": "planted", "status": "PAID", "status_code": 1, "paid_amount": 20}
+    return fields | {"event_id": "1" * 32, "status": "REFUNDED", "status_code": 2, "paid_amount": order["paid_amount"], "refunded_time": now}
+
+
+def publish(bootstrap, kind, fields, schema_id=None):
+    """Writes an event, as a stranger: under the connector's key, which decides on the partition."""
+    value = schema_of(kind).write(fields, schema_id)
+    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all"})
+    producer.produce(TOPICS[kind], key=f"{fields['app_id']}/{fields['promoter_openid']}", value=value, timestamp=fields["observed_at"])
+    if producer.flush(60):
+        raise SystemExit(f"{TOPICS[kind]} did not take {fields} within 60 s")
+    print(f"planted: {fields}", flush=True)

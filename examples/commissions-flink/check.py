@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Commissions and attributions of Flink SQL are those of the upstream's truth, to the fen, whatever is killed.
+
+    python3 examples/commissions-flink/check.py                  # some two minutes
+    python3 examples/commissions-flink/check.py --plant rate     # must fail, and so must the other faults to be planted
+    python3 examples/commissions-flink/check.py --windows        # also measures what windows of time would lose
+
+Starts a real Kafka, a real schema registry, the simulated upstream with users who come back (returning.py), the connector and both jobs
+of sql/; kills the connector with SIGKILL in the middle, and both jobs when it goes on. When every touch and order is on the topics and the
+offsets that the jobs have committed are behind the last of them, both topics of results, read as a stranger would, are
+compared with what the upstream says it has shown: each day of each promoter, and each payment with both its promoters and the reason why they
+differ. Then an order of an earlier day is refunded, which has to correct that day. Exits with 0 only if every row is the same.
+
+Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
+a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
+from java import JAVA, Registry  # noqa: E402
+from parts import carry_out, configuration, promoter_id  # noqa: E402
+from returning import ReturningUsers  # noqa: E402
+
+BASIS_POINTS = 500
+HISTORY_DAYS = 3
+# Some of them without a promoter.
+PARTITIONS = 12
+# The files of each job, which is also the name of its group of consumers.
+JOBS = {"commissions-flink": "commissions.sql", "attribution-flink": "attribution.sql"}
+VERDICTS = {"SAME", "NO_TOUCH", "LATER_TOUCH", "MISSING_TOUCH", "SAME_SECOND", "UNTOLD"}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--promoters", type=int, default=20)
+    parser.add_argument("--orders-per-hour", type=int, default=3, help="of each promoter, over three days of history")
+    parser.add_argument("--touches-per-hour", type=int, default=6, help="of each promoter, over the same days")
+    parser.add_argument("--plant", choices=["event", "rate", "refund", "touch"], help="a fault that has to be found: an order that the "
+                        "upstream never showed, of one fen of commission; a rate that is one basis point too high; a refund that "
+                        "nobody asked for; a touch that nobody made, just before a payment")
+    parser.add_argument("--windows", action="store_true", help="run sql/windows.sql, too, and print what it keeps")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world")
+    parser.add_argument("--settle", type=int, default=240, help="seconds that the end may take")
+    parser.add_argument("--release", action="store_true", help="the optimised connector")
+    return parser.parse_args()
+
+
+def run(options, world):
+    # Their packages are there only within the environment.
+    from events import Events, publish, stray_order
+    from framing import Registered
+    from results import ATTRIBUTIONS, COMMISSIONS, Results, stray_touch
+    from truth import lines_of
+
+    subprocess.run(["mvn", "-q", "-B", "clean", "package"], cwd=HERE, check=True)
+    users, registry = start(options, world)
+    create_results(world.bootstrap, (COMMISSIONS, ATTRIBUTIONS))
+    for job in JOBS:
+        start_job(options, world, registry, job)
+    orders, touches = (Events(world.bootstrap, kind) for kind in ("order", "touch"))
+    commissions = Results(world.bootstrap, registry, COMMISSIONS, "commissions-flink", [orders])
+    attributions = Results(world.bootstrap, registry, ATTRIBUTIONS, "attribution-flink", [orders, touches])
+    everything = [orders, touches, commissions, attributions]
+
+    kill_in_the_middle(options, world, users, registry, everything)
+    follow(options, world, everything)
+    # An order of an earlier day is refunded, and nothing else happens: its day has to be corrected.
+    before, lines, ids = commissions.corrections, lines_of(world.ask("_truth")), Registered(registry)
+    planted = [("order", stray_order(lines, "refund"))]
+    if options.plant == "event":
+        planted.append(("order", stray_order(lines, "event")))
+    if options.plant == "touch":
+        planted.append(("touch", stray_touch(lines)))
+    if options.plant != "refund":
+        lines.append(truth_of(planted[0][1]))
+    for kind, fields in planted:
+        topic = {"order": orders, "touch": touches}[kind]
+        publish(world.bootstrap, kind, fields, ids.latest_id(topic.topic))
+        topic.planted += 1
+    follow(options, world, everything)
+    good = compare(lines, commissions, attributions)
+    corrected = commissions.corrections - before
+    print(f"{'✓' if corrected else '✗'} the refund of an order of {HISTORY_DAYS} days ago has corrected {corrected} day")
+    if options.windows:
+        from windows import measure
+
+        text, payments = (HERE / "sql" / "windows.sql").read_text(), len(attributions.rows)
+        good &= measure(world, sql(world, registry), text, HERE / "sql" / "tables.sql", payments)
+    codes = {job: world.children[job].terminate(60) for job in JOBS}
+    print(f"jobs stopped with {codes}")
+    return good and corrected == 1
+
+
+def start(options, world):
+    """Kafka, the world with its users, a registry and the connector; the users, and where the registry is."""
+    # All facts are there from the beginning, since users are given to them before anybody reads them.
+    world.begin(f"--seed={options.seed}", f"--promoters={options.promoters}", "--quiet-after=1s", "--faults=none", "--late-max=1s",
+                "--moving=1s", f"--history={HISTORY_DAYS}d", "--refund-within=2d", "--duplicates=0.002",
+                f"--touches-per-hour={options.touches_per_hour}", f"--orders-per-hour={options.orders_per_hour}")
+    promoters = [promoter_id(number) for number in range(1, options.promoters + 1)]
+    users = ReturningUsers(world.upstream, promoters, options.seed)
+    print(f"planned: {dict(users.verdicts())}", flush=True)
+    world.upstream = users.url
+    registry = Registry(world).url
+    names = ", ".join(f'"{promoter}"' for promoter in promoters)
+    first = datetime.now(timezone.utc) - timedelta(days=HISTORY_DAYS + 1)
+    config = configuration(world, "connector", PARTITIONS, f"promoters = [{names}]", start_from=first.isoformat(timespec="seconds"))
+    (world.directory / "connector.toml").write_text(config + f'[schema_registry]\nurl = "{registry}"\n')
+    world.connector("connector").wait_for(r"(log is open, polling begins)", 60)
+    return users, registry
+
+
+def create_results(bootstrap, topics):
+    """Compacted, which no statement of SQL can say."""
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    wanted = [NewTopic(topic, 2, 1, config={"cleanup.policy": "compact"}) for topic in topics]
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for created in admin.create_topics(wanted).values():
+        created.result(30)
+
+
+def start_job(options, world, registry, job):
+    """Also again: from the checkpoints that it has."""
+    text = (HERE / "sql" / JOBS[job]).read_text()
+    if options.plant == "rate":
+        text = text.replace(f"* {BASIS_POINTS} /", f"* {BASIS_POINTS + 1} /")
+    (world.directory / JOBS[job]).write_text(text)
+    return world.start(job, *sql(world, registry), "--checkpoints", world.directory / job, "--set", "execution.checkpointing.interval=3s",
+                       HERE / "sql" / "tables.sql", world.directory / JOBS[job])
+
+
+def sql(world, registry):
+    return [*JAVA, "-Xmx512m", "-jar", HERE / "target" / "sql.jar", "--bootstrap", world.bootstrap, "--registry", registry]
+
+
+def kill_in_the_middle(options, world, users, registry, everything):
+    """All of them, while they have work; the jobs after checkpoints, and with results that no checkpoint has yet."""
+    orders, _, *results = everything
+    until(options, world, everything, lambda: all(each.count for each in results) and not any(each.behind() for each in results))
+    # The other half of the promoters begins to answer.
+    users.held.clear()
+    for kill in (["connector"], JOBS):
+        before = orders.count
+        until(options, world, everything, lambda: orders.count > before)
+        for name in kill:
+            world.children[name].kill9()
+            print(f"{name} killed, after {orders.count} orders", flush=True)
+            if name == "connector":
+                world.connector(name)
+            else:
+                start_job(options, world, registry, name).wait_for("the job begins, (file:.*)", 60)
+
+
+def follow(options, world, everything):
+    """Until all that there is to read was read, by us and by the jobs; an offset is committed with the results of what lies before it."""
+    orders, touches, *results = everything
+    until(options, world, everything, lambda: orders.are_all(world.ask) and touches.are_all(world.ask)
+          and not any(each.behind() for each in results))
+    # What a checkpoint commits, it commits behind the offsets.
+    end = time.monotonic() + 5
+    until(options, world, everything, lambda: time.monotonic() > end)
+
+
+def until(options, world, everything, holds):
+    begin, told = time.monotonic(), 0
+    while not holds():
+        for topic in everything:
+            topic.poll()
+        for child in world.children.values():
+            child.must_run()
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            print("  ".join(f"{topic.count} {topic.topic}" for topic in everything), flush=True)
+        if time.monotonic() > begin + options.settle:
+            raise SystemExit(f"not so after {options.settle} s: {[(each.topic, each.behind()) for each in everything[2:]]}")
+
+
+def compare(lines, commissions, attributions):
+    from results import attributions_of, days_of, rows_that_differ
+    from truth import differences, expected
+
+    truth, late = expected(lines, BASIS_POINTS)
+    days = days_of(commissions.rows)
+    wanted, planned = attributions_of(lines)
+    wrong = differences("commissions", truth, days) + rows_that_differ(wanted, attributions.rows)
+    # The verdict must not only follow from the rows, but be the reason for which the world has made them so.
+    wrong += [f"{key} is {row['verdict']}, and was made to be {planned[key]}" for key, row in wanted.items() if row["verdict"] != planned[key]]
+    print(f"{len(days)} days of promoters, {sum(days.values())} fen; {sum(truth.values())} by the truth; {late} refunds came on a later day")
+    fen, count = Counter(), Counter()
+    for row in attributions.rows.values():
+        fen[row["verdict"]] += row["paid_amount"]
+        count[row["verdict"]] += 1
+    print("\n".join(f"  {verdict:13} {number:6} payments {fen[verdict]:15} fen" for verdict, number in count.most_common()))
+    print("\n".join(wrong[:10]) + (f"\n{len(wrong)} differences" if wrong else "no difference, in commissions or attributions"))
+    return not wrong and late > 0 and count.keys() == VERDICTS
+
+
+def truth_of(refund):
+    """The line that the upstream would have for a refund."""
+    return refund | {"kind": "order", "paid_time": refund["paid_time"] // 1000, "refunded_time": refund["refunded_time"] // 1000}
+
+
+if __name__ == "__main__":
+    sys.exit(carry_out("commissions-flink", arguments, run, ["connector", *JOBS], ("to the fen", "NOT to the fen")))
