@@ -29,6 +29,7 @@ sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "chec
 from java import JAVA, Registry  # noqa: E402
 from parts import carry_out, configuration, promoter_id  # noqa: E402
 from returning import ReturningUsers  # noqa: E402
+import windows  # noqa: E402
 
 BASIS_POINTS = 500
 HISTORY_DAYS = 3
@@ -47,7 +48,7 @@ def arguments():
     parser.add_argument("--plant", choices=["event", "rate", "refund", "touch"], help="a fault that has to be found: an order that the "
                         "upstream never showed, of one fen of commission; a rate that is one basis point too high; a refund that "
                         "nobody asked for; a touch that nobody made, just before a payment")
-    parser.add_argument("--windows", action="store_true", help="run sql/windows.sql, too, and print what it keeps")
+    parser.add_argument("--windows", action="store_true", help="run sql/windows.sql beside them, which must lose payments")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world")
     parser.add_argument("--settle", type=int, default=240, help="seconds that the end may take")
     parser.add_argument("--release", action="store_true", help="the optimised connector")
@@ -66,6 +67,8 @@ def run(options, world):
     create_results(world.bootstrap, (COMMISSIONS, ATTRIBUTIONS))
     for job in JOBS:
         start_job(options, world, registry, job)
+    if options.windows:
+        windows.start(world, sql(world, registry), HERE / "sql")
     orders, touches = (Events(world.bootstrap, kind) for kind in ("order", "touch"))
     commissions = Results(world.bootstrap, registry, COMMISSIONS, "commissions-flink", [orders])
     attributions = Results(world.bootstrap, registry, ATTRIBUTIONS, "attribution-flink", [orders, touches])
@@ -91,10 +94,7 @@ def run(options, world):
     corrected = commissions.corrections - before
     print(f"{'✓' if corrected else '✗'} the refund of an order of {HISTORY_DAYS} days ago has corrected {corrected} day")
     if options.windows:
-        from windows import measure
-
-        text, payments = (HERE / "sql" / "windows.sql").read_text(), len(attributions.rows)
-        good &= measure(world, sql(world, registry), text, HERE / "sql" / "tables.sql", payments)
+        good &= windows.measure(world, lines)
     codes = {job: world.children[job].terminate(60) for job in JOBS}
     print(f"jobs stopped with {codes}")
     return good and corrected == 1
