@@ -54,7 +54,7 @@ class Progress:
 
 
 def stray_order(lines, what):
-    """The fields of an order that the upstream's truth does not have: a payment of 20 fen (`event`), or a refund of an order that was paid."""
+    """The fields of an order that the upstream's truth does not have: a payment of 20 fen (`event`), or a refund of a paid order."""
     orders = orders_of(lines)
     refunded = {line["trade_no"] for line in orders if line["status"] == "REFUNDED"}
     order = next(line for line in orders if line["status"] == "PAID" and line["trade_no"] not in refunded)
@@ -63,7 +63,8 @@ def stray_order(lines, what):
     fields |= {"id_kind": "OPENID", "paid_time": order["paid_time"] * 1000, "observed_at": now}
     if what == "event":
         return fields | {"event_id": "0" * 32, "trade_no": "planted", "status": "PAID", "status_code": 1, "paid_amount": 20}
-    return fields | {"event_id": "1" * 32, "status": "REFUNDED", "status_code": 2, "paid_amount": order["paid_amount"], "refunded_time": now}
+    fields |= {"event_id": "1" * 32, "status": "REFUNDED", "status_code": 2}
+    return fields | {"paid_amount": order["paid_amount"], "refunded_time": now}
 
 
 def publish(bootstrap, kind, fields, schema_id=None):

@@ -46,7 +46,8 @@ def days_of(rows):
 
 
 def attributions_of(lines):
-    """What the table of attributions has to say of each payment, by the truth: worked out anew, and beside it why, by the plan of the world."""
+    """What the table of attributions has to say of each payment, worked out anew from the truth; and the verdict that the world was made
+    to give, by the same keys."""
     came = defaultdict(list)
     for line in lines:
         if line["kind"] == "touch":

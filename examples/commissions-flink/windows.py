@@ -21,7 +21,8 @@ def start(world, command, sql):
 
 def ended(world, name):
     """The payments of each window that has ended, by its beginning."""
-    return {datetime.fromisoformat(begin).replace(tzinfo=UTC): int(payments) for begin, payments in LINE.findall(world.children[name].text())}
+    lines = LINE.findall(world.children[name].text())
+    return {datetime.fromisoformat(begin).replace(tzinfo=UTC): int(payments) for begin, payments in lines}
 
 
 def measure(world, lines):
@@ -31,6 +32,6 @@ def measure(world, lines):
                     if line["kind"] == "order" and line["status"] == "PAID")
     there = sum(payments for hour, payments in hours.items() if hour <= max(kept, default=datetime.min.replace(tzinfo=UTC)))
     good = 0 < sum(kept.values()) < there and not without
-    print(f"{'✓' if good else '✗'} windows of an hour that have ended: {len(kept)}, with {sum(kept.values())} of their {there} payments; "
-          f"without the time-out {len(without)} have ended")
+    print(f"{'✓' if good else '✗'} windows of an hour that have ended: {len(kept)}, with {sum(kept.values())} "
+          f"of their {there} payments; without the time-out {len(without)} have ended")
     return good

@@ -25,7 +25,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak")]
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking")]
 from parts import ROOT, TARGET, carry_out, configuration, promoter_id  # noqa: E402
 
 PROMOTERS = 20
@@ -115,22 +115,16 @@ def committed_events(bootstrap):
 
 def stray_transaction(bootstrap, commit):
     """An order that nobody has shown, twice what any other is worth."""
-    import io
-
     from confluent_kafka import Producer
-    from fastavro import parse_schema, schemaless_writer
-    from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
+    from framing import Schema
 
-    schema, now = load_schema(SCHEMA), int(time.time() * 1000)
+    now = int(time.time() * 1000)
     fields = {"event_id": "0" * 32, "app_id": "wx_simulated", "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oUSER",
               "mch_id": "1", "trade_no": "1", "status": "PAID", "status_code": 1, "paid_amount": 1, "paid_time": now, "observed_at": now}
-    body = io.BytesIO(b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")))
-    body.seek(0, io.SEEK_END)
-    schemaless_writer(body, parse_schema(schema), fields)
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "stray"})
     producer.init_transactions(30)
     producer.begin_transaction()
-    producer.produce(TOPIC, key="wx_simulated/oStray", value=body.getvalue(), timestamp=now)
+    producer.produce(TOPIC, key="wx_simulated/oStray", value=Schema(SCHEMA).write(fields), timestamp=now)
     producer.flush(30)
     producer.commit_transaction(30) if commit else producer.abort_transaction(30)
 

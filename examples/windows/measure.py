@@ -35,7 +35,9 @@ ALL = [f"--promoters={PROMOTERS}", "--dead-rows=0"]
 AT_ONCE = ["--quiet-after=1s", "--late-max=5s", "--moving=5s"]
 TOUCHES = [*ALL, *AT_ONCE, "--touches-per-hour=20", "--orders-per-hour=0"]
 ORDERS = [*ALL, *AT_ONCE, "--touches-per-hour=0", "--orders-per-hour=5", f"--refund-within={REFUND_DAYS}d"]
-LIVE = [*ALL, "--history=1s", "--quiet-after=100s", "--touches-per-hour=900", "--orders-per-hour=0", "--late-max=30s"]
+LIVE = [*ALL, "--history=1s", "--quiet-after=100s", "--touches-per-hour=900", "--orders-per-hour=0", "--late-max=30s",
+        # Who is parked is asked again a quarter of an hour later, and nobody here waits for that.
+        "--fault=parked=0"]
 # The default lateness of touches.
 LATENESS = 10 * MINUTE
 # How late a touch may be seen by its feed's settings, and the longest time between two polls, in the case of facts of now (seconds).
