@@ -67,11 +67,14 @@ def stray_order(lines, what):
     return fields | {"paid_amount": order["paid_amount"], "refunded_time": now}
 
 
-def publish(bootstrap, kind, fields, schema_id=None):
-    """Writes an event, as a stranger: under the connector's key, which decides on the partition."""
-    value = schema_of(kind).write(fields, schema_id)
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all"})
-    producer.produce(TOPICS[kind], key=f"{fields['app_id']}/{fields['promoter_openid']}", value=value, timestamp=fields["observed_at"])
-    if producer.flush(60):
-        raise SystemExit(f"{TOPICS[kind]} did not take {fields} within 60 s")
-    print(f"planted: {fields}", flush=True)
+def publish(bootstrap, kind, fields, schema_id=None, commit=True):
+    """Writes an event, as a stranger, in a transaction of its own: under the connector's key, which decides on the partition."""
+    value, topic = schema_of(kind).write(fields, schema_id), TOPICS[kind]
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "stray", "partitioner": "murmur2_random"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topic, key=f"{fields['app_id']}/{fields['promoter_openid']}", value=value, timestamp=fields["observed_at"])
+    if producer.flush(30):
+        raise SystemExit(f"{topic} did not take {fields} within 30 s")
+    producer.commit_transaction(30) if commit else producer.abort_transaction(30)
+    print(f"{'planted' if commit else 'aborted'}: {fields}", flush=True)

@@ -38,6 +38,8 @@ HISTORY_DAYS = 3
 PARTITIONS = 12
 # The files of each job, which is also the name of its group of consumers.
 JOBS = {"commissions-flink": "commissions.sql", "attribution-flink": "attribution.sql"}
+# What can be planted in the files, and in place of what.
+FAULTS = {"rate": ("* 500 /", "* 501 /"), "uncommitted": ("'read_committed'", "'read_uncommitted'")}
 # Between two checkpoints, and until nothing comes any more.
 CHECKPOINT_SECONDS, QUIET_SECONDS = 3, 10
 VERDICTS = {"SAME", "NO_TOUCH", "LATER_TOUCH", "MISSING_TOUCH", "SAME_SECOND", "UNTOLD"}
@@ -48,9 +50,9 @@ def arguments():
     parser.add_argument("--promoters", type=int, default=20)
     parser.add_argument("--orders-per-hour", type=int, default=3, help="of each promoter, over three days of history")
     parser.add_argument("--touches-per-hour", type=int, default=6, help="of each promoter, over the same days")
-    parser.add_argument("--plant", choices=["event", "rate", "refund", "touch"], help="a fault that has to be found: an order that the "
-                        "upstream never showed, of one fen of commission; a rate that is one basis point too high; a refund that "
-                        "nobody asked for; a touch that nobody made, just before a payment")
+    parser.add_argument("--plant", choices=["event", "refund", "touch", *FAULTS], help="a fault that has to be found: an order that "
+                        "the upstream never showed, of one fen of commission; a refund that nobody asked for; a touch that nobody made, "
+                        "just before a payment; a rate that is one basis point too high; jobs that read what was aborted")
     parser.add_argument("--windows", action="store_true", help="run sql/windows.sql beside them, which must lose payments")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world")
     parser.add_argument("--settle", type=int, default=240, help="seconds that the end may take")
@@ -81,9 +83,12 @@ def run(options, world):
     follow(options, world, everything)
     # An order of the first day is refunded, and but for what is planted nothing else happens: its day has to be corrected.
     before, lines, ids = commissions.corrections, lines_of(world.ask("_truth")), Registered(registry)
-    planted = [("order", stray_order(lines, "refund"))]
+    planted, event = [("order", stray_order(lines, "refund"))], stray_order(lines, "event")
     if options.plant == "event":
-        planted.append(("order", stray_order(lines, "event")))
+        planted.append(("order", event))
+    else:
+        # Nobody may see it who reads what is committed.
+        publish(world.bootstrap, "order", event, ids.latest_id(orders.topic), commit=False)
     if options.plant == "touch":
         planted.append(("touch", stray_touch(lines)))
     if options.plant != "refund":
@@ -134,13 +139,12 @@ def create_results(bootstrap, topics):
 
 def start_job(options, world, registry, job):
     """Also again: from the checkpoints that it has."""
-    text = (HERE / "sql" / JOBS[job]).read_text()
-    if options.plant == "rate":
-        text = text.replace(f"* {BASIS_POINTS} /", f"* {BASIS_POINTS + 1} /")
-    (world.directory / JOBS[job]).write_text(text)
+    right, wrong = FAULTS.get(options.plant, ("", ""))
+    files = [world.directory / name for name in ("tables.sql", JOBS[job])]
+    for file in files:
+        file.write_text((HERE / "sql" / file.name).read_text().replace(right, wrong))
     return world.start(job, *sql(world, registry), "--checkpoints", world.directory / job,
-                       "--set", f"execution.checkpointing.interval={CHECKPOINT_SECONDS}s",
-                       HERE / "sql" / "tables.sql", world.directory / JOBS[job])
+                       "--set", f"execution.checkpointing.interval={CHECKPOINT_SECONDS}s", *files)
 
 
 def sql(world, registry):

@@ -114,19 +114,13 @@ def committed_events(bootstrap):
 
 
 def stray_transaction(bootstrap, commit):
-    """An order that nobody has shown, twice what any other is worth."""
-    from confluent_kafka import Producer
-    from framing import Schema
+    """An order that nobody has shown."""
+    from events import publish
 
     now = int(time.time() * 1000)
     fields = {"event_id": "0" * 32, "app_id": "wx_simulated", "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oUSER",
               "mch_id": "1", "trade_no": "1", "status": "PAID", "status_code": 1, "paid_amount": 1, "paid_time": now, "observed_at": now}
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "stray"})
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    producer.produce(TOPIC, key="wx_simulated/oStray", value=Schema(SCHEMA).write(fields), timestamp=now)
-    producer.flush(30)
-    producer.commit_transaction(30) if commit else producer.abort_transaction(30)
+    publish(bootstrap, "order", fields, commit=commit)
 
 
 def expected(truth):

@@ -21,7 +21,8 @@ public final class RunSql {
         usage: java -jar sql.jar [OPTION]... FILE.sql...
 
         Runs the statements of the files one after the other; all their INSERTs are one job, which comes last and runs until the
-        process is ended. A SELECT is printed. Started again with the same checkpoints, it goes on where it was.
+        process is ended. What SELECT, EXPLAIN, SHOW and DESCRIBE answer is printed. Started again with the same checkpoints, it goes
+        on where it was. Statements end with a semicolon at the end of a line; comments have lines of their own.
 
           --checkpoints DIRECTORY   where they are kept, and what it goes on from
           --bootstrap HOST:PORT     stands for localhost:9092 in all files
@@ -113,7 +114,7 @@ public final class RunSql {
                     inserts.addInsertSql(statement);
                     inserting = true;
                 }
-                case "SELECT" -> tables.executeSql(statement).print();
+                case "SELECT", "EXPLAIN", "SHOW", "DESCRIBE" -> tables.executeSql(statement).print();
                 default -> tables.executeSql(statement);
             }
         }
