@@ -9,8 +9,8 @@ from datetime import datetime, timedelta, timezone
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from parts import ROOT, configuration, promoter_id
 
-sys.path.append(str(ROOT / "examples" / "commissions-streams"))
-from processes import Registry  # noqa: E402
+sys.path.append(str(ROOT / "examples" / "checking"))
+from java import Registry  # noqa: E402
 
 APP, PROMOTERS = "wx_simulated", 20
 # By the name of the record: its topic, below the prefix, and its schema's file.
