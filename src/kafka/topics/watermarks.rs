@@ -1,12 +1,53 @@
-//! Where a partition begins and ends, as its leader tells it.
+//! Where a partition begins and ends, as its leader tells it: to each client by its own `isolation.level`.
+//!
+//! Of a partition in which somebody has a transaction open, a client that reads what is committed is told that it ends where the
+//! transaction begins (the last stable offset), though records stand there and behind it. Whoever has to have seen all that anybody
+//! was told is written asks an [`uncommitted_client`].
 
+use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use rdkafka::bindings as native;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 
-/// The offset of the first record of a partition, and the one that its next record gets. Takes no longer than `timeout`.
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::LoggedConsumer;
+
+/// A client that is told of things as they are, whatever transactions are open.
+///
+/// # Errors
+/// Where librdkafka makes no client of the settings.
+pub fn uncommitted_client(settings: &Settings, context: LogContext) -> KafkaResult<LoggedConsumer> {
+    let mut config = settings.reader_config();
+    config.set("isolation.level", "read_uncommitted");
+    config.create_with_context(context)
+}
+
+/// The offset behind all that the partition has, committed or not, as it was told with what was last fetched of it: nobody is
+/// asked. Nothing where nothing was fetched yet.
+#[allow(unsafe_code, reason = "a getter of librdkafka that rdkafka does not offer, argued below")]
+pub fn fetched_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut begin, mut end) = (-1, -1);
+    // SAFETY: the client's pointer is valid as long as the client, which is borrowed for the call. The name ends with a zero and
+    // lives until behind it, and so do both numbers, which it writes.
+    let answer = unsafe {
+        native::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut begin,
+            &raw mut end,
+        )
+    };
+    (answer == native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && end >= 0).then_some(end)
+}
+
+/// The offset of the first record of a partition, and the one that its next record gets, as far as this client may see. Takes no
+/// longer than `timeout`.
 ///
 /// librdkafka asks nobody about a partition that had no leader when it last heard of the topic, as while one of its brokers fails
 /// over: until it hears of the topic again by itself, which may be a quarter of an hour later, it says that there is no such
