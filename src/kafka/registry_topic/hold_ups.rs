@@ -146,10 +146,13 @@ impl Stands {
 mod tests {
     use super::*;
 
-    /// Looks at these seconds, each at these partitions; what was said at each that said something.
-    fn said(looks: &[(u64, &[(i32, Option<i64>)])]) -> Vec<(u64, StandNews)> {
+    /// At which second, and what was found then.
+    type Look<'a> = (u64, &'a [(i32, Option<i64>)]);
+
+    /// What was said at each look that said something.
+    fn said(looks: &[Look<'_>]) -> Vec<(u64, StandNews)> {
         let (mut stands, began) = (Stands::default(), Instant::now());
-        let look = |(second, followed): &(u64, &[(i32, Option<i64>)])| {
+        let look = |(second, followed): &Look<'_>| {
             let now = began + Duration::from_secs(*second);
             let met = UnixMillis(i64::try_from(*second).unwrap() * 1000);
             (*second, stands.look(now, met, followed.iter().copied()))
@@ -175,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_ends_soon_is_not_said_however_often_it_comes() {
-        let looks: Vec<(u64, &[_])> = vec![
+        let looks: Vec<Look<'_>> = vec![
             (0, &[(0, Some(7))]),
             (8, &[(0, Some(9))]),
             (16, &[(0, None)]),

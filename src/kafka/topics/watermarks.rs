@@ -79,9 +79,10 @@ fn may_be_outdated(error: &KafkaError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::ClientConfig;
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
     use super::*;
 
@@ -101,5 +102,30 @@ mod tests {
         cluster.partition_leader("state", 0, Some(1)).unwrap();
         assert!(client.fetch_watermarks("state", 0, BOUND).is_err(), "librdkafka remembers that nobody led it");
         assert_eq!(of_partition(client, "state", 0, BOUND).unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn where_a_partition_ends_comes_with_what_is_fetched_of_it() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("registry", 2, 1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        for value in ["one", "two", "three"] {
+            producer.send(BaseRecord::<(), _>::to("registry").partition(0).payload(value)).unwrap();
+        }
+        producer.flush(BOUND).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", servers).set("group.id", "none").set("fetch.wait.max.ms", "50");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let end = |partition| fetched_end(consumer.client(), "registry", partition);
+        assert_eq!([end(0), end(1)], [None; 2], "nothing was fetched");
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset("registry", 0, Offset::Offset(2)).unwrap();
+        consumer.assign(&assignment).unwrap();
+        let until = Instant::now() + BOUND;
+        while end(0).is_none() && Instant::now() < until {
+            let _ = consumer.poll(Duration::from_millis(50));
+        }
+        assert_eq!([end(0), end(1)], [Some(3), None]);
     }
 }

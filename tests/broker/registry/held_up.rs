@@ -117,6 +117,13 @@ pub fn running(context: &Context) -> Result<()> {
     ensure!(explained.contains("as far as the registry can be read now"), "{explained}");
     ensure!(explained.contains("registry_held_up since"), "{explained}");
 
+    let mut discover = Command::new(BINARY);
+    discover.args(["promoters", "discover", "--config", "one.toml", "--timeout", "3s"]);
+    let (began, output) = (Instant::now(), discover.current_dir(context.directory()).output()?);
+    let told = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+    ensure!(output.status.code() == Some(1) && told.contains("somebody has a transaction open in partition"), "{told}");
+    ensure!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
+
     // Who takes a shard over does not wait for somebody else's transaction, and the promoter of the configuration is polled.
     let two = context.connector("two", &config("two"), &[])?;
     two.wait_logged(OPEN, 1, BOUND)?;
