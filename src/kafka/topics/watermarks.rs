@@ -16,6 +16,10 @@ use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
 
+/// How long a leader that moves is waited for, and how long between two looks.
+const MOVE_MAX: Duration = Duration::from_secs(2);
+const MOVE_PAUSE: Duration = Duration::from_millis(100);
+
 /// A client that is told of things as they are, whatever transactions are open.
 ///
 /// # Errors
@@ -51,7 +55,8 @@ pub fn fetched_end<C: ClientContext>(client: &Client<C>, topic: &str, partition:
 ///
 /// librdkafka asks nobody about a partition that had no leader when it last heard of the topic, as while one of its brokers fails
 /// over: until it hears of the topic again by itself, which may be a quarter of an hour later, it says that there is no such
-/// partition. So that is asked here, and then once more for the ends.
+/// partition. So that is asked here, and then once more for the ends. A leader that has just become one, as of a topic that was just
+/// made, may say for a moment that it is none: it is asked again, for two seconds at most.
 ///
 /// # Errors
 /// Where no leader answers in time, or there is none now either.
@@ -61,15 +66,25 @@ pub fn of_partition<C: ClientContext>(
     partition: i32,
     timeout: Duration,
 ) -> KafkaResult<(i64, i64)> {
-    let until = Instant::now() + timeout;
+    let (until, moves_until) = (Instant::now() + timeout, Instant::now() + MOVE_MAX.min(timeout));
     let left = || until.saturating_duration_since(Instant::now());
-    match client.fetch_watermarks(topic, partition, timeout) {
+    let mut told = client.fetch_watermarks(topic, partition, timeout);
+    while matches!(&told, Err(error) if is_moving(error)) && Instant::now() + MOVE_PAUSE < moves_until {
+        std::thread::sleep(MOVE_PAUSE);
+        told = client.fetch_watermarks(topic, partition, left());
+    }
+    match told {
         Err(error) if may_be_outdated(&error) => {
             client.fetch_metadata(Some(topic), left())?;
             client.fetch_watermarks(topic, partition, left())
         }
         told => told,
     }
+}
+
+/// Whether a broker says so that is not the partition's leader yet, or not any more.
+fn is_moving(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::NotLeaderForPartition)
 }
 
 /// Whether librdkafka says so by what it remembers.
@@ -82,6 +97,7 @@ mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
     use super::*;
@@ -102,6 +118,26 @@ mod tests {
         cluster.partition_leader("state", 0, Some(1)).unwrap();
         assert!(client.fetch_watermarks("state", 0, BOUND).is_err(), "librdkafka remembers that nobody led it");
         assert_eq!(of_partition(client, "state", 0, BOUND).unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn a_leader_that_says_for_a_moment_that_it_is_none_is_asked_again() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("registry", 1, 1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+        let refuse = || {
+            cluster.request_errors(
+                RDKafkaApiKey::ListOffsets,
+                &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 2],
+            );
+        };
+        refuse();
+        let alone = consumer.client().fetch_watermarks("registry", 0, BOUND).unwrap_err();
+        assert!(is_moving(&alone), "{alone}");
+        cluster.clear_request_errors(RDKafkaApiKey::ListOffsets);
+        refuse();
+        assert_eq!(of_partition(consumer.client(), "registry", 0, BOUND).unwrap(), (0, 0));
     }
 
     #[test]
