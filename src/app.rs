@@ -97,7 +97,7 @@ pub async fn run(config: Config, RunMode { reload, adopt }: RunMode, stop: Cance
         });
         let registrations = Registrations { schemas: schemas.source, framing: schemas.promoter };
         let discovery = discovery.iter().any(|settings| settings.every.is_some()).then(|| {
-            let topic = DiscoveryTopic::new(parts.kafka.clone(), registrations.clone());
+            let topic = DiscoveryTopic::new(parts.kafka.clone(), registrations.clone(), None);
             Arc::new(discovery::of(&polls.apps, discovery, topic))
         });
         let shares = Arc::new(polls::shares(&polls, &parts.kafka));

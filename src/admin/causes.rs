@@ -21,7 +21,10 @@ use crate::upstream::breaker::OpenBreaker;
 
 mod at_risk;
 
+mod held_up;
+
 pub use at_risk::LATENESS_NEARLY_USED;
+pub use held_up::REGISTRY_HELD_UP;
 
 /// How long something may wait to be committed, in milliseconds, before that is told.
 const UNCOMMITTED_MAX: i64 = 60_000;
@@ -44,7 +47,7 @@ pub const PARKED: &str = "parked";
 pub(super) fn codes() -> impl Iterator<Item = &'static str> {
     let stops = AppStop::ALL.into_iter().map(AppStop::code);
     let holds = InterfaceHold::ALL.into_iter().map(InterfaceHold::code);
-    let named = [LOG_NOT_OPEN, KAFKA_SILENT, NOT_COMMITTED, LATE, PARKED];
+    let named = [LOG_NOT_OPEN, KAFKA_SILENT, NOT_COMMITTED, REGISTRY_HELD_UP, LATE, PARKED];
     named.into_iter().chain(at_risk::CODES).chain(stops).chain(holds)
 }
 
@@ -60,6 +63,9 @@ pub struct StatusCause {
     pub interface: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<&'static str>,
+    /// Of the registry; none where it concerns the promoters of all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<i32>,
     /// The upstream's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errcode: Option<i64>,
@@ -95,6 +101,7 @@ impl StatusCause {
             app: None,
             interface: None,
             pipeline: None,
+            partitions: Vec::new(),
             errcode: None,
             text: String::new(),
             since: None,
@@ -116,6 +123,8 @@ pub fn causes(observed: &ObservedConnector) -> Vec<StatusCause> {
         causes.extend(of_breakers);
         causes.extend(of_feeds(app, is_explained));
     }
+    // It explains nothing that is late: who is polled is polled on.
+    causes.extend(held_up::cause(&observed.polls.health.registry.all(), clock::now()));
     causes.extend(at_risk::causes(observed));
     // A stable sort: among those that are as bad as each other, Kafka's stay in front of the apps'.
     causes.sort_by_key(|cause| cause.severity);

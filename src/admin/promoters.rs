@@ -171,7 +171,12 @@ async fn explanation(observed: &ObservedConnector, app: &PolledApp, promoter: Pr
         let is_of_app = cause.app.as_deref().is_none_or(|named| named == app.app.as_str());
         // These count promoters; of this one it is told anyway, feed by feed.
         let is_his = cause.code != PARKED && (cause.code != LATE || is_late);
-        is_of_app && is_his && cause.interface.is_none_or(uses) && cause.pipeline != Some(pipeline::REQUESTS)
+        let is_there = cause.partitions.is_empty() || partition.is_none_or(|own| cause.partitions.contains(&own));
+        is_of_app
+            && is_his
+            && is_there
+            && cause.interface.is_none_or(uses)
+            && cause.pipeline != Some(pipeline::REQUESTS)
     };
     Explanation::of(PromoterFindings {
         as_of: app.client.local_now().as_seconds(),

@@ -56,7 +56,7 @@ fn follow(
     while !finish.is_cancelled() {
         step()?;
     }
-    let ends = reader.ends()?;
+    let ends = reader.ends(settings)?;
     let deadline = Instant::now() + CATCH_UP_MAX;
     while !reader.has_reached(&ends)? {
         if Instant::now() > deadline {

@@ -6,11 +6,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use self::hold_ups::RegistryHoldUps;
 use super::buckets::{BucketCounts, QUICK};
 use crate::clock;
 use crate::model::time::UnixMillis;
 
 pub use outcomes::{PerSessionEnd, PerTransactionOutcome, SessionEnd, TransactionOutcome};
+
+pub mod hold_ups;
 
 mod outcomes;
 
@@ -33,6 +36,8 @@ pub struct PipelineHealth {
     pub transaction_durations: BucketCounts,
     /// Since the process began.
     pub sessions: PerSessionEnd<AtomicU64>,
+    /// Of the polls: what of the registry can't be read on now.
+    pub registry: RegistryHoldUps,
 }
 
 #[derive(Debug)]
@@ -106,6 +111,7 @@ impl Default for PipelineHealth {
             transactions: PerTransactionOutcome::new(|_| AtomicU64::default()),
             transaction_durations: BucketCounts::new(QUICK),
             sessions: PerSessionEnd::new(|_| AtomicU64::default()),
+            registry: RegistryHoldUps::default(),
         }
     }
 }

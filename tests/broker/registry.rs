@@ -20,6 +20,7 @@ use crate::harness::context::Context;
 
 mod discovered;
 mod framed;
+mod held_up;
 mod reloaded;
 mod rights;
 mod running;
@@ -30,6 +31,14 @@ const PROMOTERS: usize = 1_000;
 pub const CASES: &[Case] = &[
     Case::shared("registry: promoters are imported, paused, resumed and removed, and an export is whole", commands),
     Case::shared("registry: what was not committed registers nobody, and a stray partition is told", strays),
+    Case::shared(
+        "registry: commands wait for an open transaction of others, and write over nothing in it",
+        held_up::commands,
+    ),
+    Case::shared(
+        "registry: an open transaction of others is named, stops nobody, and acts when it ends",
+        held_up::running,
+    ),
     Case::shared("registry: records of others are read in both framings and in JSON", framed::read)
         .with(&[Apicurio::available]),
     Case::shared("registry: who is registered while instances run is polled within seconds", running::are_polled),
@@ -135,28 +144,69 @@ fn export_is_whole(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Another program that writes to the registry, in JSON.
+struct OtherWriter {
+    topic: String,
+    producer: BaseProducer,
+}
+
+impl OtherWriter {
+    /// One that writes in transactions, which the broker ends by itself only after minutes.
+    fn transactional(context: &Context, topic: &str) -> Result<OtherWriter> {
+        let mut config = client::config(context.bootstrap());
+        config.set("transactional.id", format!("{topic}-other")).set("transaction.timeout.ms", "600000");
+        let producer: BaseProducer = config.create()?;
+        producer.init_transactions(BOUND)?;
+        Ok(OtherWriter { topic: topic.to_owned(), producer })
+    }
+
+    /// One that writes without.
+    fn plain(context: &Context, topic: &str) -> Result<OtherWriter> {
+        Ok(OtherWriter { topic: topic.to_owned(), producer: client::config(context.bootstrap()).create()? })
+    }
+
+    /// Says `more` of the promoter of this key, to this partition, and waits until the broker has it.
+    fn put(&self, key: &str, partition: i32, more: &str) -> Result<()> {
+        let (app, id) = key.split_once('/').context("no key of a promoter")?;
+        let value = format!("{{\"app_id\":\"{app}\",\"promoter_openid\":\"{id}\"{more}}}");
+        let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some("application/json") });
+        let record = BaseRecord::to(&self.topic).key(key).payload(&value).partition(partition).headers(headers);
+        self.producer.send(record).map_err(|(error, _)| error)?;
+        Ok(self.producer.flush(BOUND)?)
+    }
+
+    /// The same to the partition in which it belongs.
+    fn say(&self, key: &str, more: &str) -> Result<()> {
+        self.put(key, partition_of(key)?, more)
+    }
+
+    fn begin(&self) -> Result<()> {
+        Ok(self.producer.begin_transaction()?)
+    }
+
+    fn commit(&self) -> Result<()> {
+        Ok(self.producer.commit_transaction(BOUND)?)
+    }
+
+    fn abort(&self) -> Result<()> {
+        Ok(self.producer.abort_transaction(BOUND)?)
+    }
+}
+
+fn partition_of(key: &str) -> Result<i32> {
+    Ok(Shard::of(&Promoter::from_key(key)?, PARTITIONS).0)
+}
+
 fn strays(context: &Context) -> Result<()> {
     let topic = prepare(context, "")?;
-    let json = |id: &str| format!("{{\"app_id\":\"wx1\",\"promoter_openid\":\"{id}\"}}");
-    let header = || OwnedHeaders::new().insert(Header { key: "content-type", value: Some("application/json") });
-    let producer: BaseProducer =
-        client::config(context.bootstrap()).set("transactional.id", format!("{topic}-other")).create()?;
-    producer.init_transactions(BOUND)?;
-    let send = |id: &str, partition: i32| -> Result<()> {
-        let (key, value) = (format!("wx1/{id}"), json(id));
-        let record = BaseRecord::to(&topic).key(&key).payload(&value).partition(partition).headers(header());
-        producer.send(record).map_err(|(error, _)| error)?;
-        Ok(())
-    };
-    let place = |id: &str| anyhow::Ok(Shard::of(&Promoter::from_key(&format!("wx1/{id}"))?, PARTITIONS).0);
-    producer.begin_transaction()?;
-    send("oAborted", place("oAborted")?)?;
-    producer.flush(BOUND)?;
-    producer.abort_transaction(BOUND)?;
-    producer.begin_transaction()?;
-    send("oCommitted", place("oCommitted")?)?;
-    send("oStray", (place("oStray")? + 1) % PARTITIONS)?;
-    producer.commit_transaction(BOUND)?;
+    let other = OtherWriter::transactional(context, &topic)?;
+    other.begin()?;
+    other.say("wx1/oAborted", "")?;
+    other.abort()?;
+    other.begin()?;
+    other.say("wx1/oCommitted", "")?;
+    other.put("wx1/oStray", (partition_of("wx1/oStray")? + 1) % PARTITIONS, "")?;
+    other.commit()?;
 
     let output = promoters(context, &["list"])?;
     let (list, told) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);

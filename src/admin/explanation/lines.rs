@@ -5,7 +5,7 @@ use super::{
     ExplanationLine, FeedFinding, FoundRegistration, LineSign, ParkedFinding, PromoterFindings, PromoterPlace,
 };
 use crate::admin::ages::duration;
-use crate::admin::causes::{Severity, StatusCause};
+use crate::admin::causes::{REGISTRY_HELD_UP, Severity, StatusCause};
 use crate::admin::status::QuotaStatus;
 use crate::model::time::UnixTime;
 use crate::poll::freshness::FeedCondition;
@@ -38,7 +38,11 @@ fn registration(findings: &PromoterFindings) -> Option<ExplanationLine> {
         FoundRegistration::Untold => None,
         FoundRegistration::Nobody => {
             let promoter = &findings.promoter;
-            Some(trouble(format!("nobody has registered this promoter: promoters add {promoter} does")))
+            let is_read = findings.causes.iter().all(|cause| cause.code != REGISTRY_HELD_UP);
+            Some(trouble(match is_read {
+                true => format!("nobody has registered this promoter: promoters add {promoter} does"),
+                false => "nobody has registered this promoter, as far as the registry can be read now".to_owned(),
+            }))
         }
         FoundRegistration::Known(KnownPromoter { sources, paused_by, .. }) => {
             let sources: Vec<&str> = sources.iter().map(|source| source.name()).collect();

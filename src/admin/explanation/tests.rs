@@ -1,7 +1,7 @@
 //! Each reason why a promoter stands still is told, with what is lost by it.
 
 use super::*;
-use crate::admin::causes::Severity;
+use crate::admin::causes::{REGISTRY_HELD_UP, Severity};
 use crate::model::feed_set::FeedSet;
 use crate::registry::table::PromoterSource;
 
@@ -107,6 +107,10 @@ fn whom_nobody_names_has_nothing_to_lose_unless_there_is_progress() {
     assert_eq!(never.sources.as_deref(), Some(&[][..]));
     assert!(never.text().contains("✗ nobody has registered this promoter: promoters add wx1/oABC does"));
     assert!(never.text().contains("nothing of it was ever published"));
+    let held_up = StatusCause::new(REGISTRY_HELD_UP, Severity::Note, "end it");
+    let unread = PromoterFindings { causes: vec![held_up], ..found(here(), FoundRegistration::Nobody, vec![]) };
+    let told = text(unread);
+    assert!(told.contains("✗ nobody has registered this promoter, as far as the registry can be read now\n"), "{told}");
     let removed = text(found(here(), FoundRegistration::Nobody, vec![touches(None)]));
     assert!(removed.contains("is kept for registry.forget: registered again, it goes on from touches"), "{removed}");
 }

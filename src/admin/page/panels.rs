@@ -233,17 +233,10 @@ mod tests {
     fn what_others_say_is_text_and_nothing_else() {
         let hostile = "<script>alert(1)</script>";
         let cause = StatusCause {
-            code: "late",
-            severity: Severity::Late,
-            app: None,
-            interface: None,
-            pipeline: None,
             errcode: Some(1),
             text: hostile.to_owned(),
-            since: None,
-            next_try: None,
             affects: hostile.to_owned(),
-            action: "look",
+            ..StatusCause::new("late", Severity::Late, "look")
         };
         let page = causes(&[cause]).into_string();
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"), "{page}");

@@ -2,6 +2,7 @@
 //! instances discover by.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
@@ -14,6 +15,9 @@ use crate::registry::discovery::{DiscoveryCounts, DiscoveryPlan, HeldBack};
 use crate::session::discovery::{DiscoveredApp, Discovery, DiscoveryOrder};
 use crate::telemetry::{last_words, log};
 use crate::text::with_causes;
+
+/// What a reading that was not done in time takes to find out why.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// The apps' secrets have to be there: their lists are asked for.
 ///
@@ -29,11 +33,13 @@ pub fn run(path: &Path, options: &DiscoverOptions) -> Result<(), Failure> {
             return Err(Failure::Refused(format!("{wanted} is no app of the configuration")));
         }
     }
+    let until = options.bound.until();
     let discovering = async {
-        let discovery = app::discovery(config, options.output.dry_run).await?;
+        let discovery = app::discovery(config, until, options.output.dry_run).await?;
         Ok(discover_all(&discovery, options).await)
     };
-    let bounded = async { tokio::time::timeout(options.bound.timeout, discovering).await };
+    // The registry tells by itself what has held it up, a moment after that.
+    let bounded = async { tokio::time::timeout_at((until + LAST_WORDS).into(), discovering).await };
     let apps: anyhow::Result<Vec<AppReport>> =
         cli::runtime()?.block_on(bounded).context("discovery has not come to its end in time")?;
     let apps = apps?;

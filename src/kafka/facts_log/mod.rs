@@ -141,9 +141,10 @@ impl FactsLog {
         observers: LogObservers,
     ) -> FactsLog {
         let (group, topic) = (settings.name.clone(), settings.topics.registry.clone());
+        let health = observers.health.clone();
         let partitions = PartitionSession::new(settings.clone(), group, topic, observers);
         let fences = Arc::new(OwnFences::new(&settings, id_kinds));
-        let opener = FactsLogOpener { settings, encoders, registrations, clock, profile, fences };
+        let opener = FactsLogOpener { settings, encoders, registrations, clock, profile, fences, health };
         FactsLog { opener: Arc::new(opener), partitions }
     }
 

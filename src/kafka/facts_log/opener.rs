@@ -31,6 +31,7 @@ use crate::model::batch::Batch;
 use crate::model::feed::PerEventTopic;
 use crate::model::refusal::EventRefusal;
 use crate::model::shard::AssignedShard;
+use crate::telemetry::health::PipelineHealth;
 
 /// What every opening of the log needs, the same for each.
 pub struct FactsLogOpener {
@@ -40,6 +41,7 @@ pub struct FactsLogOpener {
     pub clock: RecordClock,
     pub profile: InstanceProfile,
     pub fences: Arc<OwnFences>,
+    pub health: Arc<PipelineHealth>,
 }
 
 /// How long the generation that follows on a refused one is waited for. A member hears of it with its next heartbeat.
@@ -160,8 +162,10 @@ impl FactsLogOpener {
         let session = FactsSession { transactions, writer, membership: held, profile, instance_id, clock, _watch };
         let Registrations { schemas, framing } = self.registrations.clone();
         let runtime = Handle::current();
-        let (registry, registered) = RegistryFollower::start(&self.settings, schemas, framing, partitions, runtime)
-            .map_err(|error| OpenError::Again(error.into()))?;
+        let health = self.health.clone();
+        let (registry, registered) =
+            RegistryFollower::start(&self.settings, schemas, framing, partitions, health, runtime)
+                .map_err(|error| OpenError::Again(error.into()))?;
         let (settings, fences) = (self.settings.clone(), self.fences.clone());
         let ownership =
             FactsOwnership { settings, fences, membership, changes, partitions, refusal, registry, registered };

@@ -12,7 +12,7 @@ use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::LoggedConsumer;
-use crate::kafka::topics::watermarks;
+use crate::kafka::topics::watermarks::{self, uncommitted_client};
 
 /// What a partition is given at least, if others without a leader have used up the time of all.
 const CALL_TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -68,14 +68,12 @@ impl<C: ConsumerContext> StateEnds<'_, C> {
     }
 }
 
-/// A client that is told of things as they are, whatever transactions are open.
+/// As [`uncommitted_client`], for the state.
 ///
 /// # Errors
 /// Where librdkafka makes no client of the settings.
 pub(super) fn uncommitted(settings: &Settings) -> KafkaResult<LoggedConsumer> {
-    let mut config = settings.reader_config();
-    config.set("isolation.level", "read_uncommitted");
-    config.create_with_context(LogContext::default())
+    uncommitted_client(settings, LogContext::default())
 }
 
 pub(super) fn again(error: KafkaError) -> OpenError {

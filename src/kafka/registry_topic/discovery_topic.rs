@@ -50,11 +50,14 @@ pub struct DiscoveryTopic(Arc<TopicAccess>);
 struct TopicAccess {
     settings: Settings,
     registrations: Registrations,
+    /// All has to be over by then.
+    until: Option<Instant>,
 }
 
 impl DiscoveryTopic {
-    pub fn new(settings: Settings, registrations: Registrations) -> DiscoveryTopic {
-        DiscoveryTopic(Arc::new(TopicAccess { settings, registrations }))
+    /// For as long as the process runs, or, where it is given, for a command that ends `until` then.
+    pub fn new(settings: Settings, registrations: Registrations, until: Option<Instant>) -> DiscoveryTopic {
+        DiscoveryTopic(Arc::new(TopicAccess { settings, registrations, until }))
     }
 }
 
@@ -81,13 +84,20 @@ async fn blocking<R: Send + 'static>(
 }
 
 impl TopicAccess {
+    /// When what may take `patience` from now on is given up.
+    fn end_of(&self, patience: Duration) -> Instant {
+        let end = Instant::now() + patience;
+        self.until.map_or(end, |until| until.min(end))
+    }
+
     /// What the registry says of the promoters of an app.
     ///
     /// # Errors
-    /// [`LogError`] where it is not read to its end within [`PATIENCE`], or a record of discovery's own in it can't be read.
+    /// [`LogError`] where it is not read to its end within [`PATIENCE`], as where somebody leaves a transaction open in it: what is
+    /// written by half of it would be written over the rest. Or a record of discovery's own in it can't be read.
     fn read(&self, app: &AppId) -> Result<PromoterTable, LogError> {
         let failed = |error| LogError::because("the registry can't be read", error);
-        let reader = RegistryReader::open(&self.settings, Instant::now() + PATIENCE).map_err(failed)?;
+        let reader = RegistryReader::open(&self.settings, self.end_of(PATIENCE)).map_err(failed)?;
         let decoder = PromoterDecoder::new(self.registrations.framing);
         let mut table = PromoterTable::default();
         while let Some(record) = reader.next_record().map_err(failed)? {
@@ -152,7 +162,7 @@ impl TopicAccess {
     /// which of it.
     fn write(&self, writes: Vec<DiscoveryWrite>) -> Result<(), LogError> {
         let failed = |error| LogError::because("the registry can't be written", error);
-        let until = Instant::now() + WRITE_PATIENCE;
+        let until = self.end_of(WRITE_PATIENCE);
         // Read again: they may have been raised.
         let partitions = RegistryReader::open(&self.settings, until)
             .map_err(|error| LogError::because("the registry can't be read", error))?

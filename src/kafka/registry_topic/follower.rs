@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_reader::EventReader;
 use super::following::Following;
+use super::hold_ups::HoldUps;
 use super::registry_consumer::RegistryConsumer;
 use crate::avro::framing::Framing;
 use crate::avro::schema_lookup::{SchemaLookups, SchemaSource};
@@ -19,6 +20,7 @@ use crate::kafka::client::settings::Settings;
 use crate::model::shard::AssignedShard;
 use crate::registry::event::RegistryEvent;
 use crate::retry::PATIENCE;
+use crate::telemetry::health::PipelineHealth;
 
 /// Follows the partitions of the registry topic of those shards that this instance has: with one thread, and one read_committed
 /// consumer outside of any group. Dropping it ends the thread and leaves all shards.
@@ -33,7 +35,7 @@ pub struct FollowedEvents(Arc<Following>);
 
 impl RegistryFollower {
     /// Of the registry topic, which has `partitions`. `schemas` tells the schemas of others, asked on `runtime`; `framing` is what
-    /// this process itself writes such records with.
+    /// this process itself writes such records with. `health` is told which partitions can't be read on.
     ///
     /// # Errors
     /// Where there can be no consumer, or no thread.
@@ -42,6 +44,7 @@ impl RegistryFollower {
         schemas: Option<Arc<dyn SchemaSource>>,
         framing: Framing,
         partitions: i32,
+        health: Arc<PipelineHealth>,
         runtime: Handle,
     ) -> Result<(RegistryFollower, FollowedEvents), ClientError> {
         let failed = |error| ClientError::new("the registry can't be followed", error);
@@ -51,9 +54,10 @@ impl RegistryFollower {
         let following = Arc::new(Following::new(consumer, reader, lookups, runtime));
         let (reading, stop) = (following.clone(), CancellationToken::new());
         let stopped = stop.clone();
+        let hold_ups = HoldUps::new(&settings.topics.registry, health);
         let thread = std::thread::Builder::new()
             .name("registry".into())
-            .spawn(move || read(&reading, &stopped))
+            .spawn(move || read(&reading, hold_ups, &stopped))
             .map_err(|error| failed(KafkaError::ClientCreation(error.to_string())))?;
         let events = FollowedEvents(following.clone());
         Ok((RegistryFollower { following, stop, thread: Some(thread) }, events))
@@ -134,7 +138,7 @@ impl Drop for UntakenShard {
 }
 
 /// Until it is stopped.
-fn read(following: &Arc<Following>, stop: &CancellationToken) {
+fn read(following: &Arc<Following>, mut hold_ups: HoldUps, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         match following.consumer.poll(stop) {
             // Told to stop, or nothing has come for a few seconds.
@@ -143,5 +147,6 @@ fn read(following: &Arc<Following>, stop: &CancellationToken) {
             Some(Err(KafkaError::PartitionEOF(partition))) => following.met_end(partition),
             Some(Err(error)) => following.failed(error),
         }
+        hold_ups.look(|| following.held_up());
     }
 }

@@ -6,7 +6,11 @@
 //! the shards alone, so that it always reads those that are not held.
 //!
 //! **Where the initial reading ends.** The end is asked as a read_committed client is told it: an open transaction and what
-//! stands behind it are beyond it, and are followed. It is reached by the records themselves, or, where markers of
+//! stands behind it are beyond it, and are followed. Whoever writes by what it reads has to see that, too, and waits
+//! ([`crate::kafka::topics::whole`]); who polls must not: everybody of the shard would stand still for as long as somebody else
+//! leaves a transaction open, and those who are registered before it have nothing to do with that. Nor is anything undone by it:
+//! that end never goes back, so whatever an earlier owner has acted on is read, and what is said behind it acts late, as it does
+//! for an owner that has run all along, and [`hold_ups`](super::hold_ups) says so. It is reached by the records themselves, or, where markers of
 //! transactions, aborted records or the gaps of compaction stand before it, by the position. A position is believed only
 //! when the consumer has met the partition's end: until then it may be that of an earlier reading.
 
@@ -63,6 +67,8 @@ struct Followed {
     /// Whether it was taken by whoever asked; what comes later is given out only then.
     is_taken: bool,
     shard: FollowedShard,
+    /// Where the consumer has met the end of what it may see, and nothing has come since.
+    met_end: Option<i64>,
     /// Why the consumer does not read the partition now.
     paused: Option<PauseReason>,
 }
@@ -86,7 +92,7 @@ impl Following {
     pub fn expect(&self, assigned: AssignedShard) -> oneshot::Receiver<InitialContent> {
         let (content, receiver) = oneshot::channel();
         let (shard, paused) = (FollowedShard::new(0, i64::MAX), Some(PauseReason::Unbegun));
-        let followed = Followed { assigned, content: Some(content), is_taken: false, shard, paused };
+        let followed = Followed { assigned, content: Some(content), is_taken: false, shard, met_end: None, paused };
         let mut shards = self.shards.lock();
         if let Some(before) = shards.followed.insert(assigned.shard.0, followed) {
             self.stop_reading(&before);
@@ -167,6 +173,7 @@ impl Following {
         let FollowedShards { followed, unavailable, .. } = &mut *shards;
         // It was polled before the partition was left, or held.
         let Some(followed) = followed.get_mut(&partition).filter(|followed| followed.paused.is_none()) else { return };
+        followed.met_end = None;
         if offset < followed.shard.next() {
             return self.met_another_log(followed, offset);
         }
@@ -206,12 +213,27 @@ impl Following {
         self.resume(followed);
     }
 
-    /// The consumer has met the end of the partition.
+    /// The consumer has met the end of the partition, as far as it may see it.
     pub fn met_end(&self, partition: i32) {
         let mut shards = self.shards.lock();
-        let is_reading = |followed: &&mut Followed| followed.paused.is_none() && followed.shard.is_reading();
-        let Some(followed) = shards.followed.get_mut(&partition).filter(is_reading) else { return };
-        self.consumer.position(partition).into_iter().for_each(|position| followed.pass(position));
+        let is_read = |followed: &&mut Followed| followed.paused.is_none();
+        let Some(followed) = shards.followed.get_mut(&partition).filter(is_read) else { return };
+        let position = self.consumer.position(partition);
+        // Where nothing was ever read of it there is none.
+        followed.met_end = Some(position.unwrap_or_default().max(followed.shard.next()));
+        position.into_iter().for_each(|position| followed.pass(position));
+    }
+
+    /// Each partition that is followed, with the offset at which an open transaction holds it up, if one does. Asks nobody.
+    pub fn held_up(&self) -> Vec<(i32, Option<i64>)> {
+        let shards = self.shards.lock();
+        let held_up = |(partition, followed): (&i32, &Followed)| {
+            // What is held because nobody takes it waits for somebody else, and is not fetched.
+            let met_end = followed.met_end.filter(|_| followed.paused.is_none());
+            let goes_on = |met_end: &i64| self.consumer.fetched_end(*partition).is_some_and(|end| end > *met_end);
+            (*partition, met_end.filter(goes_on))
+        };
+        shards.followed.iter().map(held_up).collect()
     }
 
     /// The consumer could not read. What passes is logged; what does not ends the initial readings, for whose shard it is about
@@ -287,7 +309,7 @@ impl Following {
     /// That of librdkafka, which does not read the partition then: it stays paused.
     fn read_on(&self, followed: &mut Followed) -> KafkaResult<()> {
         self.consumer.read_from(followed.assigned.shard.0, followed.shard.next())?;
-        followed.paused = None;
+        (followed.paused, followed.met_end) = (None, None);
         Ok(())
     }
 

@@ -7,7 +7,8 @@
 //!  registry topic ──────> following ─────────────────> FollowedEvents: what comes later
 //!   (registry_consumer,       │   │
 //!    one thread)              │   └─ followed_shard: to which of both a record belongs, and whether there is room
-//!                             └───── event_reader: bytes → RegistryEvent, or the schema that it takes
+//!                             ├───── event_reader: bytes → RegistryEvent, or the schema that it takes
+//!                             └───── hold_ups: at which of them somebody's open transaction is waited for
 //! ```
 
 use std::sync::Arc;
@@ -28,6 +29,8 @@ mod registry_consumer;
 mod followed_shard;
 
 mod following;
+
+mod hold_ups;
 
 pub mod follower;
 

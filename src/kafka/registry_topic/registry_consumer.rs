@@ -77,6 +77,11 @@ impl RegistryConsumer {
         positions.find_partition(&self.topic, partition)?.offset().to_raw()
     }
 
+    /// Where a partition that is read ends behind all that stands there, committed or not, as it was fetched last.
+    pub fn fetched_end(&self, partition: i32) -> Option<i64> {
+        watermarks::fetched_end(self.consumer.client(), &self.topic, partition)
+    }
+
     /// Where the partition begins and ends, as a read_committed client sees it. A leader that moves meanwhile is waited for, as long
     /// as `is_wanted` says. Blocks.
     ///

@@ -1,7 +1,7 @@
 //! Reads topics as an outside consumer does: read_committed, without a group, from the beginning or from later on.
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -10,6 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::lookup::{LookupError, TopicLookup};
 use super::watermarks;
+use crate::kafka::client::context::LogContext;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::headers::headers;
 use crate::kafka::client::rights;
@@ -41,6 +42,17 @@ pub enum ReadFrom {
     Time(UnixMillis),
 }
 
+/// How long is looked for what holds a reading up.
+const LOOK_MAX: Duration = Duration::from_secs(2);
+
+/// A partition in which somebody has a transaction open, and where it begins: nothing from there on is read before it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenTransaction {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
 /// Why topics can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicReadError {
@@ -52,6 +64,13 @@ pub enum TopicReadError {
     Client(#[from] ClientError),
     #[error("topic {0} could not be read to its end in time")]
     TooLate(String),
+    #[error(
+        "topic {topic} could not be read to its end in time: somebody has a transaction open in partition {partition} from \
+         offset {offset} on, and what stands behind that is not known before it ends. End it where it was begun, or abort it: \
+         kafka-transactions.sh describe-producers --topic {topic} --partition {partition} tells whose it is",
+        topic = .0.topic, partition = .0.partition, offset = .0.offset
+    )]
+    HeldUp(OpenTransaction),
 }
 
 /// All calls block.
@@ -64,8 +83,8 @@ pub struct TopicReader {
     call_timeout: Duration,
 }
 
-/// The end of each partition, as a read_committed consumer sees it.
-pub struct TopicEnds(HashMap<(String, i32), i64>);
+/// The end of each partition, behind all that stands there, committed or not.
+pub struct TopicEnds(BTreeMap<(String, i32), i64>);
 
 impl TopicReader {
     /// Reads `topics`, all of which exist. Each request to the brokers may take `call_timeout`.
@@ -174,15 +193,18 @@ impl TopicReader {
         rights::may_not_read(&topics.into_iter().collect::<Vec<_>>().join(", "))
     }
 
-    /// Where the partitions end now: an open transaction and what stands behind it are beyond the end.
+    /// Where the partitions end now, behind open transactions, too. A reading that comes there has seen all that anybody was told is
+    /// written; one that ended where the first open transaction begins would take for all what may be half, and whoever then writes
+    /// by it would write over the rest.
     ///
     /// # Errors
     /// [`ClientError`] where a partition's leader does not answer within the call's time.
-    pub fn ends(&self) -> Result<TopicEnds, ClientError> {
-        let mut ends = HashMap::new();
+    pub fn ends(&self, settings: &Settings) -> Result<TopicEnds, ClientError> {
+        let client = watermarks::uncommitted_client(settings, LogContext::outside_groups()).map_err(failed)?;
+        let mut ends = BTreeMap::new();
         for (topic, partition) in &self.partitions {
-            let (low, high) = watermarks::of_partition(self.consumer.client(), topic, *partition, self.call_timeout)
-                .map_err(failed)?;
+            let (low, high) =
+                watermarks::of_partition(client.client(), topic, *partition, self.call_timeout).map_err(failed)?;
             // Of an empty partition nothing is read that would give the reader a position, so none is waited for.
             if high > low {
                 ends.insert((topic.clone(), *partition), high);
@@ -196,11 +218,41 @@ impl TopicReader {
     /// # Errors
     /// [`ClientError`] where librdkafka does not tell its positions.
     pub fn has_reached(&self, ends: &TopicEnds) -> Result<bool, ClientError> {
+        Ok(self.unreached(ends)?.next().is_none())
+    }
+
+    /// The partitions that have something below `ends` that has not been given out, with that end.
+    ///
+    /// # Errors
+    /// As [`has_reached`](Self::has_reached).
+    fn unreached<'a>(&self, ends: &'a TopicEnds) -> Result<impl Iterator<Item = (&'a str, i32, i64)>, ClientError> {
         let positions = self.consumer.position().map_err(failed)?;
-        Ok(ends.0.iter().all(|((topic, partition), end)| {
+        Ok(ends.0.iter().filter_map(move |((topic, partition), end)| {
             let position = positions.find_partition(topic, *partition).and_then(|element| element.offset().to_raw());
-            position.is_some_and(|position| position >= *end)
+            position.is_none_or(|position| position < *end).then_some((topic.as_str(), *partition, *end))
         }))
+    }
+
+    /// The open transaction, if it is one, that keeps the reading from `ends`. Blocks for two seconds at most.
+    ///
+    /// # Errors
+    /// As [`has_reached`](Self::has_reached). That no leader answers is none: nothing is known then.
+    pub fn held_up_by(&self, ends: &TopicEnds) -> Result<Option<OpenTransaction>, ClientError> {
+        let until = Instant::now() + LOOK_MAX;
+        for (topic, partition, end) in self.unreached(ends)? {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // This consumer reads what is committed, and is told that the partition ends where the first open transaction begins.
+            match watermarks::of_partition(self.consumer.client(), topic, partition, left) {
+                Ok((_, offset)) if offset < end => {
+                    return Ok(Some(OpenTransaction { topic: topic.to_owned(), partition, offset }));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -1,16 +1,62 @@
-//! Where a partition begins and ends, as its leader tells it.
+//! Where a partition begins and ends, as its leader tells it: to each client by its own `isolation.level`.
+//!
+//! Of a partition in which somebody has a transaction open, a client that reads what is committed is told that it ends where the
+//! transaction begins (the last stable offset), though records stand there and behind it. Whoever has to have seen all that anybody
+//! was told is written asks an [`uncommitted_client`].
 
+use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use rdkafka::bindings as native;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 
-/// The offset of the first record of a partition, and the one that its next record gets. Takes no longer than `timeout`.
+use crate::kafka::client::context::LogContext;
+use crate::kafka::client::settings::Settings;
+use crate::kafka::client::supplied::LoggedConsumer;
+
+/// How long a leader that moves is waited for, and how long between two looks.
+const MOVE_MAX: Duration = Duration::from_secs(2);
+const MOVE_PAUSE: Duration = Duration::from_millis(100);
+
+/// A client that is told of things as they are, whatever transactions are open.
+///
+/// # Errors
+/// Where librdkafka makes no client of the settings.
+pub fn uncommitted_client(settings: &Settings, context: LogContext) -> KafkaResult<LoggedConsumer> {
+    let mut config = settings.reader_config();
+    config.set("isolation.level", "read_uncommitted");
+    config.create_with_context(context)
+}
+
+/// The offset behind all that the partition has, committed or not, as it was told with what was last fetched of it: nobody is
+/// asked. Nothing where nothing was fetched yet.
+#[allow(unsafe_code, reason = "a getter of librdkafka that rdkafka does not offer, argued below")]
+pub fn fetched_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut begin, mut end) = (-1, -1);
+    // SAFETY: the client's pointer is valid as long as the client, which is borrowed for the call. The name ends with a zero and
+    // lives until behind it, and so do both numbers, which it writes.
+    let answer = unsafe {
+        native::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut begin,
+            &raw mut end,
+        )
+    };
+    (answer == native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && end >= 0).then_some(end)
+}
+
+/// The offset of the first record of a partition, and the one that its next record gets, as far as this client may see. Takes no
+/// longer than `timeout`.
 ///
 /// librdkafka asks nobody about a partition that had no leader when it last heard of the topic, as while one of its brokers fails
 /// over: until it hears of the topic again by itself, which may be a quarter of an hour later, it says that there is no such
-/// partition. So that is asked here, and then once more for the ends.
+/// partition. So that is asked here, and then once more for the ends. A leader that has just become one, as of a topic that was just
+/// made, may say for a moment that it is none: it is asked again, for two seconds at most.
 ///
 /// # Errors
 /// Where no leader answers in time, or there is none now either.
@@ -20,15 +66,25 @@ pub fn of_partition<C: ClientContext>(
     partition: i32,
     timeout: Duration,
 ) -> KafkaResult<(i64, i64)> {
-    let until = Instant::now() + timeout;
+    let (until, moves_until) = (Instant::now() + timeout, Instant::now() + MOVE_MAX.min(timeout));
     let left = || until.saturating_duration_since(Instant::now());
-    match client.fetch_watermarks(topic, partition, timeout) {
+    let mut told = client.fetch_watermarks(topic, partition, timeout);
+    while matches!(&told, Err(error) if is_moving(error)) && Instant::now() + MOVE_PAUSE < moves_until {
+        std::thread::sleep(MOVE_PAUSE);
+        told = client.fetch_watermarks(topic, partition, left());
+    }
+    match told {
         Err(error) if may_be_outdated(&error) => {
             client.fetch_metadata(Some(topic), left())?;
             client.fetch_watermarks(topic, partition, left())
         }
         told => told,
     }
+}
+
+/// Whether a broker says so that is not the partition's leader yet, or not any more.
+fn is_moving(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::NotLeaderForPartition)
 }
 
 /// Whether librdkafka says so by what it remembers.
@@ -38,9 +94,11 @@ fn may_be_outdated(error: &KafkaError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::ClientConfig;
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
     use super::*;
 
@@ -60,5 +118,50 @@ mod tests {
         cluster.partition_leader("state", 0, Some(1)).unwrap();
         assert!(client.fetch_watermarks("state", 0, BOUND).is_err(), "librdkafka remembers that nobody led it");
         assert_eq!(of_partition(client, "state", 0, BOUND).unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn a_leader_that_says_for_a_moment_that_it_is_none_is_asked_again() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("registry", 1, 1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+        let refuse = || {
+            cluster.request_errors(
+                RDKafkaApiKey::ListOffsets,
+                &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 2],
+            );
+        };
+        refuse();
+        let alone = consumer.client().fetch_watermarks("registry", 0, BOUND).unwrap_err();
+        assert!(is_moving(&alone), "{alone}");
+        cluster.clear_request_errors(RDKafkaApiKey::ListOffsets);
+        refuse();
+        assert_eq!(of_partition(consumer.client(), "registry", 0, BOUND).unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn where_a_partition_ends_comes_with_what_is_fetched_of_it() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("registry", 2, 1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        for value in ["one", "two", "three"] {
+            producer.send(BaseRecord::<(), _>::to("registry").partition(0).payload(value)).unwrap();
+        }
+        producer.flush(BOUND).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", servers).set("group.id", "none").set("fetch.wait.max.ms", "50");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let end = |partition| fetched_end(consumer.client(), "registry", partition);
+        assert_eq!([end(0), end(1)], [None; 2], "nothing was fetched");
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset("registry", 0, Offset::Offset(2)).unwrap();
+        consumer.assign(&assignment).unwrap();
+        let until = Instant::now() + BOUND;
+        while end(0).is_none() && Instant::now() < until {
+            let _ = consumer.poll(Duration::from_millis(50));
+        }
+        assert_eq!([end(0), end(1)], [Some(3), None]);
     }
 }

@@ -1,14 +1,22 @@
-//! Reads one topic, or one of its partitions, to where it ends now.
+//! Reads one topic, or one of its partitions, to where it ends now, whoever writes to it.
+//!
+//! **Where that is.** Behind all that anybody has got into it, as [`TopicReader::ends`] argues, and not before the first transaction
+//! that is open then. So a transaction is waited for until it ends, and the records of those that are committed are given, whoever
+//! asks: a command that writes by what it has read writes over nothing that it has not seen, and one that says what is not there
+//! (`verify`, `where`, `list`, `status`) does not say so of what stands there already. One that somebody leaves open ends the reading
+//! with its place when the time is up, and is told before.
 
 use std::time::{Duration, Instant};
 
-use super::reader::{ReadFrom, ReadRecord, TopicEnds, TopicReadError, TopicReader};
+use super::reader::{OpenTransaction, ReadFrom, ReadRecord, TopicEnds, TopicReadError, TopicReader};
 use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::settings::Settings;
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
 
 const POLL: Duration = Duration::from_millis(100);
+/// How long nothing comes before it is looked whether an open transaction is waited for.
+const HELD_UP_AFTER: Duration = Duration::from_secs(10);
 
 /// Gives the committed records one by one. All calls block.
 pub struct WholeTopic {
@@ -25,7 +33,7 @@ impl WholeTopic {
     /// [`TopicReadError`] where the topic is missing or refused, or the brokers do not answer in time.
     pub fn open(settings: &Settings, topic: &str, until: Instant) -> Result<WholeTopic, TopicReadError> {
         let reader = TopicReader::open(settings, &[topic], ReadFrom::Beginning, left(until))?;
-        WholeTopic::to_end(reader, topic, until)
+        WholeTopic::to_end(settings, reader, topic, until)
     }
 
     /// One partition from its beginning. Given up at `until`.
@@ -39,7 +47,7 @@ impl WholeTopic {
         until: Instant,
     ) -> Result<WholeTopic, TopicReadError> {
         let reader = TopicReader::open_partition(settings, topic, |_| partition, ReadFrom::Beginning, left(until))?;
-        WholeTopic::to_end(reader, topic, until)
+        WholeTopic::to_end(settings, reader, topic, until)
     }
 
     /// The partition in which the records of `promoter` stand. Given up at `until`.
@@ -55,13 +63,18 @@ impl WholeTopic {
     ) -> Result<WholeTopic, TopicReadError> {
         let home = |partitions| Shard::of(promoter, partitions).0;
         let reader = TopicReader::open_partition(settings, topic, home, from, left(until))?;
-        WholeTopic::to_end(reader, topic, until)
+        WholeTopic::to_end(settings, reader, topic, until)
     }
 
     /// # Errors
     /// Where the ends of the partitions are not told.
-    fn to_end(reader: TopicReader, topic: &str, until: Instant) -> Result<WholeTopic, TopicReadError> {
-        let ends = reader.ends()?;
+    fn to_end(
+        settings: &Settings,
+        reader: TopicReader,
+        topic: &str,
+        until: Instant,
+    ) -> Result<WholeTopic, TopicReadError> {
+        let ends = reader.ends(settings)?;
         Ok(WholeTopic { reader, ends, topic: topic.to_owned(), until })
     }
 
@@ -70,6 +83,8 @@ impl WholeTopic {
     /// # Errors
     /// [`TopicReadError`] where it can't be read on, or its end is not reached in time.
     pub fn next_record(&self) -> Result<Option<ReadRecord>, TopicReadError> {
+        let mut look_at = Instant::now() + HELD_UP_AFTER;
+        let mut is_told = false;
         loop {
             if let Some(record) = self.reader.next(POLL)? {
                 return Ok(Some(record));
@@ -78,8 +93,16 @@ impl WholeTopic {
             if self.reader.has_reached(&self.ends)? {
                 return Ok(None);
             }
-            if Instant::now() >= self.until {
-                return Err(TopicReadError::TooLate(self.topic.clone()));
+            let now = Instant::now();
+            if now >= self.until {
+                let held_up = self.reader.held_up_by(&self.ends)?;
+                return Err(held_up.map_or_else(|| TopicReadError::TooLate(self.topic.clone()), TopicReadError::HeldUp));
+            }
+            if !is_told && now >= look_at {
+                look_at = now + HELD_UP_AFTER;
+                let held_up = self.reader.held_up_by(&self.ends)?;
+                is_told = held_up.is_some();
+                held_up.iter().for_each(say);
             }
         }
     }
@@ -88,6 +111,15 @@ impl WholeTopic {
     pub fn partitions(&self) -> i32 {
         i32::try_from(self.reader.partition_count()).unwrap_or(i32::MAX)
     }
+}
+
+fn say(OpenTransaction { topic, partition, offset }: &OpenTransaction) {
+    tracing::warn!(
+        topic,
+        partition,
+        offset,
+        "waiting for a transaction that somebody has open: what stands behind it is not known yet"
+    );
 }
 
 /// How long one request to the brokers may take.

@@ -186,7 +186,8 @@ fn start(
         topic_policy: TopicPolicy::Check,
     };
     let framing = Framing::Confluent { schema_id: OWN_ID };
-    Ok(RegistryFollower::start(&settings, Some(schemas), framing, PARTITIONS, runtime.handle().clone())?)
+    let (health, runtime) = (Arc::default(), runtime.handle().clone());
+    Ok(RegistryFollower::start(&settings, Some(schemas), framing, PARTITIONS, health, runtime)?)
 }
 
 pub fn of(shard: i32, number: u64) -> AssignedShard {
