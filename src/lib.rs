@@ -27,8 +27,8 @@
 //!
 //! Opening is the same for both: `kafka::transaction::partition_session` has the topics made and checked (`kafka::topics::preparation`), joins
 //! the group, and waits until something is owned (whoever is one too many stands by in there). The `start` of each log then makes a
-//! transactional producer, which fences the earlier ones of its name; once in a process it tries by a transaction that it aborts whether
-//! these brokers check who writes (`kafka::transaction::generation`).
+//! transactional producer, which fences the earlier ones of its name. Once in a process, before the first of these, a producer of its own
+//! tries by a transaction that it aborts whether these brokers check who writes (`kafka::transaction::generation`).
 //!
 //! The polls, a [`session::PollPipeline`]. Opening their log hands over how many shards there are in all, how old facts may
 //! be, and who tells which shards are this instance's ([`commit::log::Opened`]). Shards come and go while a session runs
@@ -66,8 +66,8 @@
 //! is too slow for it (`commit::planned`).
 //!
 //! Whoever sends waits while the queue is full, and one page after the other is decoded once there is room for it
-//! (`upstream::client::ResponseGuard`). Changes of shards, of the registry and of the configuration come through channels of their own, each
-//! of a fixed length. Requests for material wait in memory in a room of their app's (`requests::memory_quota`), and are read again when there is
+//! (`upstream::client::ResponseGuard`). Changes of shards and of the configuration come through channels that
+//! hold the latest of them, those of the registry through one for each shard that is bounded: none grows. Requests for material wait in memory in a room of their app's (`requests::memory_quota`), and are read again when there is
 //! some.
 //!
 //! All I/O with the upstream happens before the queue, all decisions after it. What the connector knows of facts stands in
@@ -186,7 +186,8 @@
 //!    ([`model::scope`]).
 //! 3. A pull's pages reach the committer in order, within one session and one assignment of their shard, or not at all
 //!    ([`session`], `model::shards`).
-//! 4. Only the current owner of a partition can write to it: older producers of its name are fenced, older generations are
+//! 4. Only the current owner of a partition can write to it: older producers of its name are fenced, and that of an instance that is gone
+//!    by whoever takes its partitions over (`kafka::transaction::abandoned`); older generations are
 //!    refused, and what was planned under an earlier assignment of a shard is dropped ([`kafka::group`], [`kafka::transaction`],
 //!    [`commit::log::CommitError::ShardsLost`]).
 //! 5. A promoter is polled only when the state of its shard is whole and this connector's, and holds the first cursors

@@ -87,16 +87,16 @@ pub struct Names {
 
 /// Where a row stands in a reading, as far as its page tells. In which order the rows of one page stand tells nothing.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
+struct RowRank {
     /// How many different rows stand on the pages before its own.
     before_page: u32,
     /// How many stand up to the end of its page.
     through_page: u32,
 }
 
-impl Standing {
+impl RowRank {
     /// Whether a row that stands here stood behind its whole page earlier.
-    fn is_ahead_of(self, earlier: Standing) -> bool {
+    fn is_ahead_of(self, earlier: RowRank) -> bool {
         self.through_page <= earlier.before_page
     }
 }
@@ -110,9 +110,9 @@ pub struct Pages {
     /// Of this reading.
     start_ids: HashSet<String>,
     /// The rows of this reading, each with where it stood first.
-    rows: HashMap<u64, Standing, RandomState>,
+    rows: HashMap<u64, RowRank, RandomState>,
     /// The same of all readings before it, of the latest that had the row.
-    rows_before: HashMap<u64, Standing, RandomState>,
+    rows_before: HashMap<u64, RowRank, RandomState>,
     /// How many different rows this reading has shown.
     different: u32,
     /// Whether this reading had a row on two pages.
@@ -170,30 +170,30 @@ impl Pages {
         let stood_before = |id: FactId| self.rows.contains_key(&low_bits(id));
         self.moved |=
             page.iter().any(|row| stood_before(row.id) || row.names.is_some_and(|names| stood_before(names.was)));
-        let standing = self.standing(&page);
+        let rank = self.rank(&page);
         for RowOnPage { id, passed, names } in page {
             let id = low_bits(id);
-            self.rows.extend(names.and_then(|names| names.left).map(|left| (low_bits(left), standing)));
+            self.rows.extend(names.and_then(|names| names.left).map(|left| (low_bits(left), rank)));
             let before = self.rows_before.get(&id).copied();
             self.news |= before.is_none() && passed;
             if let Entry::Vacant(first) = self.rows.entry(id) {
-                first.insert(standing);
-                self.came_forward |= before.is_some_and(|before| standing.is_ahead_of(before));
+                first.insert(rank);
+                self.came_forward |= before.is_some_and(|before| rank.is_ahead_of(before));
                 if before.is_none() {
                     self.shown += 1;
                     self.passed += u64::from(passed);
                 }
             }
         }
-        self.different = standing.through_page;
+        self.different = rank.through_page;
     }
 
     /// Where the rows of this page stand that no page of this reading has shown.
-    fn standing(&self, page: &[RowOnPage]) -> Standing {
+    fn rank(&self, page: &[RowOnPage]) -> RowRank {
         let ids = page.iter().map(|row| low_bits(row.id));
         let new: HashSet<u64, RandomState> = ids.filter(|id| !self.rows.contains_key(id)).collect();
         let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
-        Standing { before_page: self.different, through_page: self.different.saturating_add(count) }
+        RowRank { before_page: self.different, through_page: self.different.saturating_add(count) }
     }
 
     /// # Errors

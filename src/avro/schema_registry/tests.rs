@@ -1,5 +1,5 @@
 //! The client against a small HTTP server that answers as told. What a real registry does is tested in
-//! `tests/registry.rs`.
+//! `tests/elsewhere/registry.rs`.
 
 use std::sync::{Arc, Mutex};
 

@@ -69,7 +69,7 @@
 //! A partition without a fence is the first start's, unless the group has offsets for it: those are committed with
 //! every transaction, and the first of them wrote the fence. Then the state was emptied or made anew, and the start
 //! stops. (That the whole topic is missing beside a registry is told where the topics are made, in
-//! [`crate::kafka::client`].) Kafka forgets the offsets of a group that nobody has joined for
+//! [`crate::kafka::topics`].) Kafka forgets the offsets of a group that nobody has joined for
 //! `offsets.retention.minutes`, and with the registry's topic: whoever deletes both topics wants to begin anew, and
 //! may. Nor is it a sign that the last record under the fence's key is a tombstone: somebody has healed a damaged one,
 //! as the connector asked for. Topics that an operator has made before the first start have neither fences nor offsets.

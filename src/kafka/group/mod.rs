@@ -67,6 +67,7 @@ pub mod changes;
 pub(super) mod callbacks;
 
 mod assignment;
+
 pub(super) mod group_members;
 
 mod duplicate_instance;

@@ -1,5 +1,5 @@
-//! What this process holds of one topic's partitions, from one opening to the next: a membership of their group, and a
-//! session with its producer. The polls have one, and the requests have one.
+//! What this process holds of one topic's partitions: for as long as it runs a membership of their group, and from one opening of
+//! the log to the next a session with its producer. The polls have one, and the requests have one.
 
 use std::future::Future;
 use std::sync::Arc;
