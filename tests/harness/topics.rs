@@ -87,13 +87,16 @@ impl Topics {
         })
     }
 
-    /// Sets one setting of a topic, by its full name; its other settings go back to their defaults.
+    /// Sets one setting of a topic, by its full name, and waits until the broker tells it; its other settings go back to their defaults.
     pub fn set(&self, name: &str, key: &str, value: &str) -> Result<()> {
         let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
         for result in block_on(self.admin.alter_configs([&change], &options()))? {
             result.map_err(|(_, code)| anyhow!("{key} of topic {name} can't be set: {code}"))?;
         }
-        Ok(())
+        // The controller has taken it, which a broker hears of a moment later.
+        wait_until(&format!("{key} of topic {name} is {value}"), BOUND, || {
+            Ok((self.settings(name)?.get(key).map(String::as_str) == Some(value)).then_some(()))
+        })
     }
 
     /// Deletes a topic by its full name.
