@@ -14,8 +14,8 @@ use crate::kafka::requests_log::request_producer::RequestProducer;
 
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(3);
-/// Until a request is acknowledged.
-const PUT_MAX: Duration = Duration::from_secs(10);
+/// Until a request is acknowledged, by a broker that may stand still for a while.
+const PUT_MAX: Duration = Duration::from_secs(60);
 /// Enough to see how it goes; each new one would take a place in the verdict.
 const REQUESTS_MAX: usize = 36;
 /// Also how far it may be ahead of the screen.

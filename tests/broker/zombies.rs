@@ -65,7 +65,9 @@ fn a_process_of_its_name_took_over(context: &Context) -> Result<()> {
     ensure!(zombie.log()?.lines().any(|line| line.contains("fenced") && line.contains(fenced)), "it says by whom");
 
     context.settle(&simulator, SETTLE)?;
-    heir.must_run()
+    heir.must_run()?;
+    ensure!(!heir.log()?.contains("fenced in the group"), "nobody takes the heir's place in either group");
+    Ok(())
 }
 
 fn displaced_in_one_group(context: &Context) -> Result<()> {

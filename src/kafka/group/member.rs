@@ -212,6 +212,11 @@ impl MemberThread {
             );
             return Err(OpenError::Stop(reason.into()));
         }
+        // The other group ends one of the two, from this one's fencing or from a later one. Joined before, this member would displace
+        // the process that stays. Where it stays here only, and ends in none, it has to make room after as long again.
+        if is_duplicate {
+            duplicate_instance::is_running(&self.settings, &self.group, is_stopping);
+        }
         let connection = self.connect().and_then(|connection| {
             connection.consumer.subscribe(&[&self.shared.topic])?;
             Ok(connection)
