@@ -84,11 +84,20 @@ fn produce(bootstrap: &str, topic: &str, samples: &[OwnedMessage], records: usiz
     while left.peek().is_some() {
         producer.begin_transaction()?;
         left.by_ref().take(BATCH).try_for_each(|sample| send(&producer, topic, sample))?;
-        // Serves the delivery reports, which the commit waits for.
-        producer.flush(BOUND)?;
+        serve_deliveries(&producer)?;
         producer.commit_transaction(BOUND)?;
     }
     Ok(begun.elapsed())
+}
+
+/// Waits for the delivery reports, which a commit waits for. `flush` would look for them each 100 ms only.
+fn serve_deliveries(producer: &BaseProducer) -> anyhow::Result<()> {
+    let deadline = Instant::now() + BOUND;
+    while producer.in_flight_count() > 0 {
+        ensure!(Instant::now() < deadline, "records are not delivered within {BOUND:?}");
+        producer.poll(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// Waits for room.

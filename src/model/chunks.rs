@@ -47,6 +47,7 @@ const READ_MIN: usize = 64;
 
 impl Chunks {
     /// How many there are, once the topic has been read.
+    #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn len(&self) -> usize {
         self.by_time.len()
     }

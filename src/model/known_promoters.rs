@@ -69,6 +69,7 @@ impl KnownPromoters {
     }
 
     /// Of all promoters, in no order.
+    #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn values(&self) -> impl Iterator<Item = &FeedStates> {
         self.table.iter().map(|known| &known.feeds)
     }

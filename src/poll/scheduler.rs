@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::progress::LastingShortage;
 use super::catching_up::CatchingUp;
 use super::due_queue::{PollBounds, Reach};
 use super::due_queues::DueQueues;
@@ -68,7 +69,7 @@ pub struct Scheduler {
     parked: ParkedPromoters,
     catching_up: CatchingUp,
     /// Whose budget is known to be too small.
-    short: PerInterface<bool>,
+    short: PerInterface<LastingShortage>,
     /// Where the cursors stand, in Unix seconds.
     cursors: PerFeed<MinuteCounts>,
     reports: Arc<Reports>,
@@ -114,7 +115,7 @@ impl Scheduler {
             kept_max: KEPT_PER_POLL * bounds.polls,
             parked: ParkedPromoters::default(),
             catching_up: CatchingUp::new(catch_up_spread),
-            short: PerInterface::of_each(false),
+            short: PerInterface::default(),
             cursors: PerFeed::default(),
             reports,
             began,

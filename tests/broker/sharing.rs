@@ -60,12 +60,12 @@ fn differences_are_told(context: &Context) -> Result<()> {
     let lateness = |config: String| config.replace("feeds.touches = {", "feeds.touches = { lateness = \"11m\",");
     let two = context.connector("two", &lateness(config("two", PROMOTERS - 1)), &[])?;
     two.wait_logged(OPEN, 1, BOUND)?;
-    for (connector, other, named) in [(&one, "two", "wx_simulated/oSimulated000012"), (&two, "one", "")] {
+    for (connector, other, named) in [(&one, "two", Some("wx_simulated/oSimulated000012")), (&two, "one", None)] {
         connector.wait_logged(OTHER_PROMOTERS, 1, BOUND)?;
         let log = connector.log()?;
         let line = log.lines().find(|line| line.contains(OTHER_PROMOTERS)).context("it is there")?;
         let line: Value = serde_json::from_str(line)?;
-        ensure!(line["other_instance"] == other && line["unknown_there"] == named, "{line}");
+        ensure!(line["other_instance"] == other && line["unknown_there"].as_str() == named, "{line}");
         connector.wait_logged(OTHERWISE, 1, BOUND)?;
         let log = connector.log()?;
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(OTHERWISE)).collect();

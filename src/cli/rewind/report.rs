@@ -35,7 +35,10 @@ impl RewindReport<'_> {
         let (promoter, stands) = (self.promoter, shown(cursor.complete_before));
         let mut text = format!("{promoter} {feed}: cursor {stands}");
         text += &match target {
-            Some(target) => format!(" → {}: {days} days, {calls_min} calls or more\n", shown(*target)),
+            Some(target) => {
+                let days = if *days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+                format!(" → {}: {days}, {calls_min} calls or more\n", shown(*target))
+            }
             None => {
                 ", which has not passed that time; one that has moved in silence since goes back to it\n".to_owned()
             }

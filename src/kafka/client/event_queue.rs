@@ -128,7 +128,8 @@ mod tests {
         mock_cluster.create_topic("requests", 1).unwrap();
         let servers = mock_cluster.bootstrap_servers();
         let settings = settings(&[("bootstrap.servers", &servers)]);
-        let consumer: LoggedConsumer = settings.follower_config().create_with_context(LogContext::default()).unwrap();
+        // Whose fetches wait the least for what comes.
+        let consumer: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).unwrap();
         let queue = EventQueue::of_consumer(&*consumer).unwrap();
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset("requests", 0, Offset::Beginning).unwrap();

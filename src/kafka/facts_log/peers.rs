@@ -145,9 +145,10 @@ pub(super) fn notes_by<C: ConsumerContext>(
 
 fn report(Difference { instance, unknown_there, feeds_here, feeds_there }: &Difference) {
     let promoters: Vec<&str> = unknown_there.iter().map(|promoter| promoter.key()).collect();
+    let unknown_there = (!promoters.is_empty()).then(|| promoters.join(", "));
     tracing::error!(
         other_instance = instance,
-        unknown_there = promoters.join(", "),
+        unknown_there,
         feeds_here,
         feeds_there,
         "another instance is configured with other promoters; one whose partition's owner does not know it is not polled"
@@ -161,7 +162,7 @@ fn report_sections(instance: &str, sections: &[&str], reported: &mut HashSet<(St
         tracing::warn!(
             other_instance = instance,
             sections,
-            "another instance is configured otherwise: what is published of a promoter depends on which of them has it"
+            "another instance is configured otherwise: how a promoter is polled and published depends on which of them has it"
         );
     }
 }

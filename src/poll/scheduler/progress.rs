@@ -9,6 +9,24 @@ use crate::model::time::UnixTime;
 use crate::poll::feed_slots::feed_of;
 use crate::poll::reports::{Late, PollProgress};
 
+/// So many looks in a row have to find a budget too small: who has just joined has no share of it for a moment.
+const SHORT_LOOKS: u8 = 3;
+
+/// How often in a row a budget was found too small; once that was told it stays.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LastingShortage(u8);
+
+impl LastingShortage {
+    /// Whether it is to be told now.
+    fn look(&mut self, is_short: bool) -> bool {
+        let was_told = self.0 == SHORT_LOOKS;
+        if !was_told {
+            self.0 = if is_short { self.0 + 1 } else { 0 };
+        }
+        !was_told && self.0 == SHORT_LOOKS
+    }
+}
+
 impl Scheduler {
     fn latest(&self, clock: Duration) -> Option<Late> {
         let (due, index) = self.due_queues.latest()?;
@@ -16,11 +34,12 @@ impl Scheduler {
         Some(Late { promoter, feed: feed_of(index), by: clock.saturating_sub(due) })
     }
 
-    /// Says once of each interface that its budget is too small for all feeds, however quiet they are.
+    /// Says once of each interface that its budget is too small for all feeds, however quiet they are, and stays so.
     pub(super) fn tell_shortage(&mut self) {
         for interface in Interface::ALL {
-            let Some(Shortage { needed, budget }) = self.due_queues[interface].shortage() else { continue };
-            if !std::mem::replace(&mut self.short[interface], true) {
+            let shortage = self.due_queues[interface].shortage();
+            let is_to_be_told = self.short[interface].look(shortage.is_some());
+            if let Some(Shortage { needed, budget }) = shortage.filter(|_| is_to_be_told) {
                 let per_minute = |calls: f64| (calls * 60.0).round();
                 tracing::warn!(
                     app = %self.app, %interface, needed_per_minute = per_minute(needed), budget_per_minute = per_minute(budget),
@@ -42,5 +61,23 @@ impl Scheduler {
             held_back: self.catching_up.held_back(),
             oldest: PerFeed::new(|feed| self.cursors[feed].earliest().map(UnixTime)),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_that_is_too_small_for_a_moment_is_not_told_and_one_that_stays_so_is_told_once() {
+        let mut shortage = LastingShortage::default();
+        let told = |shortage: &mut LastingShortage, looks: &[bool]| -> Vec<bool> {
+            looks.iter().map(|is_short| shortage.look(*is_short)).collect()
+        };
+        assert_eq!(told(&mut shortage, &[true, true, false, true, true]), [false; 5]);
+        assert_eq!(
+            told(&mut shortage, &[true, true, false, true, true, true]),
+            [true, false, false, false, false, false]
+        );
     }
 }
