@@ -3,20 +3,25 @@
 
     python3 -m venv target/reader && target/reader/bin/pip install confluent-kafka fastavro
     target/reader/bin/python examples/read.py localhost:9092 promoter.orders promoter.touches
+    REGISTRY=http://localhost:8081 target/reader/bin/python examples/read.py localhost:9092 promoter.orders
 
-For values in Avro's single-object encoding, which is what is written without `[schema_registry]`.
+The second is for values that are written with `[schema_registry]`, and asks that for their schemas. A value that neither knows is printed
+as its bytes.
 """
 
 import io
 import json
+import os
 import sys
+import urllib.request
+from functools import cache
 from pathlib import Path
 
 from confluent_kafka import Consumer
-from fastavro import schemaless_reader
+from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
 
-MAGIC = b"\xc3\x01"
+MAGIC, CONFLUENT = b"\xc3\x01", b"\x00"
 
 
 def by_fingerprint():
@@ -28,7 +33,15 @@ def by_fingerprint():
     return schemas
 
 
+@cache
+def registered(schema_id):
+    with urllib.request.urlopen(f"{os.environ['REGISTRY']}/schemas/ids/{schema_id}", timeout=30) as answer:
+        return parse_schema(json.loads(json.load(answer)["schema"]))
+
+
 def decode(value, schemas):
+    if value is not None and value[:1] == CONFLUENT and "REGISTRY" in os.environ:
+        return schemaless_reader(io.BytesIO(value[5:]), registered(int.from_bytes(value[1:5], "big")), None)
     if value is None or value[:2] != MAGIC or value[2:10] not in schemas:
         return repr(value)
     return schemaless_reader(io.BytesIO(value[10:]), schemas[value[2:10]], None)

@@ -6,8 +6,9 @@
 
 Starts a real Kafka, the simulated upstream with busy answers and broken connections, and the connector. Two requesters, as two services
 would be, ask from several threads: for good materials, for some that can't be made, and for some whose deadline has passed. The
-connector is killed with SIGKILL in the middle. Each future must have the reply of its own request, with the status that it has to have,
-and a whole image; the topic must have exactly one reply for each. A request to a connector that is away must end as TimeoutError.
+connector is killed with SIGKILL in the middle, and somebody else's reply stands on the topic in an aborted transaction. Each future must
+have the reply of its own request, with the status that it has to have, and a whole image; the topic must have exactly one reply for each.
+A request to a connector that is away must end as TimeoutError.
 
 Then the commands of Python, Java and, where there is a Go, that of Go, ask for one that is made and one that is refused.
 
@@ -63,10 +64,10 @@ def run(options, world):
     connector.wait_for(r"(log is open, polling begins)", 60)
 
     requesters = [Requester(world.bootstrap), Requester(world.bootstrap)]
+    stranger = producer_of_a_stranger(world)
     begin = time.monotonic()
     asked = [ask(requesters[number % 2], number) for number in range(options.requests)]
-    if options.plant == "forged":
-        forge(world, requesters[0], asked)
+    forge(stranger, requesters[0], commit=options.plant == "forged")
     wait_until(lambda: sum(reply.done() for _, reply in asked) > options.requests // 5)
     connector.kill9()
     print(f"connector killed after {sum(reply.done() for _, reply in asked)} of {options.requests} replies", flush=True)
@@ -114,12 +115,20 @@ def judge(wanted, future):
     return None if reply["qrcode"].startswith((PNG, JPEG)) else f"{wanted}: its image begins with {reply['qrcode'][:8]}"
 
 
-def forge(world, requester, asked):
-    """A reply of another promoter under the header of the last request, by whoever may write to the topic."""
+def producer_of_a_stranger(world):
+    """Made before anything is asked, so that what it writes comes before the last replies."""
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": world.bootstrap, "transactional.id": "stray"})
+    producer.init_transactions(30)
+    return producer
+
+
+def forge(producer, requester, commit):
+    """A reply of another promoter under the header of the last request, by whoever may write to the topic. Aborted, nobody may see it."""
     import io
 
     from ask import CORRELATION, HEADER, RESULTS
-    from confluent_kafka import Producer
     from fastavro import schemaless_writer
 
     with requester.lock:
@@ -127,9 +136,11 @@ def forge(world, requester, asked):
     fields = {"request_id": correlation, "app_id": APP, "promoter_openid": "oAnother", "status": "SUCCEEDED", "issued_at": 0}
     body = io.BytesIO()
     schemaless_writer(body, requester.schema, fields)
-    producer = Producer({"bootstrap.servers": world.bootstrap})
+    producer.begin_transaction()
     producer.produce(RESULTS, value=HEADER + body.getvalue(), headers={CORRELATION: correlation})
-    producer.flush(30)
+    if producer.flush(30):
+        raise SystemExit(f"{RESULTS} did not take the reply within 30 s")
+    producer.commit_transaction(30) if commit else producer.abort_transaction(30)
 
 
 def twice_or_missing(world, requests):

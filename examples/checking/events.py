@@ -67,6 +67,17 @@ def stray_order(lines, what):
     return fields | {"paid_amount": order["paid_amount"], "refunded_time": now}
 
 
+def refund_an_order(orders, lines, plant, schema_id=None):
+    """Writes the refund of a paid order, and before it, in the same partition, a payment that is aborted: nobody may see it who reads what is
+    committed. What the upstream would tell then. Planted (`event`, `refund`), the payment is committed, or the refund is not told."""
+    payment, refund = stray_order(lines, "event"), stray_order(lines, "refund")
+    publish(orders.bootstrap, "order", payment, schema_id, commit=plant == "event")
+    publish(orders.bootstrap, "order", refund, schema_id)
+    orders.planted += 1 + (plant == "event")
+    told = refund | {"kind": "order", "paid_time": refund["paid_time"] // 1000, "refunded_time": refund["refunded_time"] // 1000}
+    return lines if plant == "refund" else [*lines, told]
+
+
 def publish(bootstrap, kind, fields, schema_id=None, commit=True):
     """Writes an event, as a stranger, in a transaction of its own: under the connector's key, which decides on the partition."""
     value, topic = schema_of(kind).write(fields, schema_id), TOPICS[kind]

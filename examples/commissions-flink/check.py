@@ -22,13 +22,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
+from connector import promoters, start_connector  # noqa: E402
 from java import JAVA, Registry  # noqa: E402
-from parts import carry_out, configuration, promoter_id  # noqa: E402
+from parts import carry_out  # noqa: E402
 from returning import ReturningUsers  # noqa: E402
 import windows  # noqa: E402
 
@@ -62,7 +62,7 @@ def arguments():
 
 def run(options, world):
     # Their packages are there only within the environment.
-    from events import Events, publish, stray_order
+    from events import Events, publish, refund_an_order
     from framing import Registered
     from results import ATTRIBUTIONS, COMMISSIONS, Results, stray_touch
     from truth import lines_of
@@ -82,21 +82,11 @@ def run(options, world):
     kill_in_the_middle(options, world, users, registry, everything)
     follow(options, world, everything)
     # An order of the first day is refunded, and but for what is planted nothing else happens: its day has to be corrected.
-    before, lines, ids = commissions.corrections, lines_of(world.ask("_truth")), Registered(registry)
-    planted, event = [("order", stray_order(lines, "refund"))], stray_order(lines, "event")
-    if options.plant == "event":
-        planted.append(("order", event))
-    else:
-        # Nobody may see it who reads what is committed.
-        publish(world.bootstrap, "order", event, ids.latest_id(orders.topic), commit=False)
+    before, ids = commissions.corrections, Registered(registry)
+    lines = refund_an_order(orders, lines_of(world.ask("_truth")), options.plant, ids.latest_id(orders.topic))
     if options.plant == "touch":
-        planted.append(("touch", stray_touch(lines)))
-    if options.plant != "refund":
-        lines.append(truth_of(planted[0][1]))
-    for kind, fields in planted:
-        topic = {"order": orders, "touch": touches}[kind]
-        publish(world.bootstrap, kind, fields, ids.latest_id(topic.topic))
-        topic.planted += 1
+        publish(world.bootstrap, "touch", stray_touch(lines), ids.latest_id(touches.topic))
+        touches.planted += 1
     follow(options, world, everything)
     good = compare(lines, commissions, attributions)
     corrected = commissions.corrections - before
@@ -114,16 +104,12 @@ def start(options, world):
     world.begin(f"--seed={options.seed}", f"--promoters={options.promoters}", "--quiet-after=1s", "--faults=none", "--late-max=1s",
                 "--moving=1s", f"--history={HISTORY_DAYS}d", "--refund-within=2d", "--duplicates=0.002",
                 f"--touches-per-hour={options.touches_per_hour}", f"--orders-per-hour={options.orders_per_hour}")
-    promoters = [promoter_id(number) for number in range(1, options.promoters + 1)]
-    users = ReturningUsers(world.upstream, promoters, options.seed)
+    users = ReturningUsers(world.upstream, promoters(options.promoters), options.seed)
     print(f"planned: {dict(users.verdicts())}", flush=True)
     world.upstream = users.url
     registry = Registry(world).url
-    names = ", ".join(f'"{promoter}"' for promoter in promoters)
-    first = datetime.now(timezone.utc) - timedelta(days=HISTORY_DAYS + 1)
-    config = configuration(world, "connector", PARTITIONS, f"promoters = [{names}]", start_from=first.isoformat(timespec="seconds"))
-    (world.directory / "connector.toml").write_text(config + f'[schema_registry]\nurl = "{registry}"\n')
-    world.connector("connector").wait_for(r"(log is open, polling begins)", 60)
+    connector = start_connector(world, options.promoters, PARTITIONS, HISTORY_DAYS, registry)
+    connector.wait_for(r"(log is open, polling begins)", 60)
     return users, registry
 
 
@@ -212,18 +198,15 @@ def compare(lines, commissions, attributions):
               for key, row in wanted.items() if row["verdict"] != planned[key]]
     print(f"{len(days)} days of promoters, {sum(days.values())} fen; {sum(truth.values())} by the truth; "
           f"{late} refunds came on a later day")
-    fen, count = Counter(), Counter()
+    fen, count, at_once = Counter(), Counter(), 0
     for row in attributions.rows.values():
+        at_once += row["last_touch"] == row["paid_time"]
         fen[row["verdict"]] += row["paid_amount"]
         count[row["verdict"]] += 1
     print("\n".join(f"  {verdict:13} {number:6} payments {fen[verdict]:15} fen" for verdict, number in count.most_common()))
+    print(f"  {at_once} of them by a touch of the very second of the payment")
     print("\n".join(wrong[:10]) + (f"\n{len(wrong)} differences" if wrong else "no difference, in commissions or attributions"))
-    return not wrong and late > 0 and count.keys() == VERDICTS
-
-
-def truth_of(refund):
-    """The line that the upstream would have for a refund."""
-    return refund | {"kind": "order", "paid_time": refund["paid_time"] // 1000, "refunded_time": refund["refunded_time"] // 1000}
+    return not wrong and late > 0 and at_once > 0 and count.keys() == VERDICTS
 
 
 if __name__ == "__main__":

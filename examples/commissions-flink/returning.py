@@ -51,7 +51,11 @@ class ReturningUsers:
         chance = random.Random(seed)
         self.user_of_touch, came = users_of_touches([line for line in lines if line["kind"] == "touch"], chance)
         orders = {line["openid"]: line for line in lines if line["kind"] == "order"}
-        self.plans = {openid: plan(line, came, chance) for openid, line in sorted(orders.items())}
+        came_at = defaultdict(set)
+        for user, touches in came.items():
+            for touch in touches:
+                came_at[touch.time].add(user)
+        self.plans = {openid: plan(line, came, came_at[line["paid_time"]], chance) for openid, line in sorted(orders.items())}
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"users": self}))
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -152,8 +156,9 @@ def users_of_touches(lines, chance):
     return users, {user: sorted(touches) for user, touches in came.items()}
 
 
-def plan(line, came, chance):
-    """What an order is to be: drawn, and SAME or NO_TOUCH where no user fits what was drawn."""
+def plan(line, came, at_once, chance):
+    """What an order is to be: drawn, and SAME or NO_TOUCH where no user fits what was drawn. Those who came in the very second of the payment
+    are tried first: chance alone makes few such orders, and they tell "until" from "before"."""
     draw, wanted = chance.random(), ["SAME"]
     if line["create_time"] is None:
         wanted = [chance.choice(["SAME", "UNTOLD"])]
@@ -164,6 +169,7 @@ def plan(line, came, chance):
             draw -= share
     users = list(came)
     chance.shuffle(users)
+    users.sort(key=lambda user: user not in at_once)
     for verdict in wanted:
         for user in users if verdict != "NO_TOUCH" else ():
             touches = came[user][: bisect_right(came[user], line["paid_time"], key=lambda touch: touch.time)]

@@ -8,8 +8,9 @@
 
 Starts a real Kafka, the simulated upstream with its faults, the connector and the example; kills both with SIGKILL, the example
 while it has work; and waits until the upstream shows nothing new, every order of it is on the topic, and the offsets that
-the example has committed are behind the last of them. Then the topic of results, read as a stranger would, and the answers of the
-example are compared with what the upstream says it has shown. Exits with 0 only if every day of every promoter is the same.
+the example has committed are behind the last of them. Then an order is refunded, behind one of an aborted transaction. When that is
+read, too, the topic of results, read as a stranger would, and the answers of the example are compared with what the upstream says it
+has shown. Exits with 0 only if every day of every promoter is the same.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -21,13 +22,13 @@ import random
 import sys
 import time
 import urllib.request
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
+from connector import promoters, start_connector  # noqa: E402
 from java import Registry, free_ports  # noqa: E402
-from parts import carry_out, configuration, promoter_id  # noqa: E402
+from parts import carry_out  # noqa: E402
 from processes import build, commissions_settings, start_java  # noqa: E402
 
 BASIS_POINTS = 500
@@ -56,7 +57,7 @@ def arguments():
 
 def run(options, world):
     # Their packages are there only within the environment.
-    from events import Events, publish, stray_order
+    from events import Events, refund_an_order
     from topics import Results
     from truth import differences, expected, lines_of
 
@@ -64,12 +65,10 @@ def run(options, world):
     ports = start(options, world)
     orders, results = Events(world.bootstrap, "order"), Results(world.bootstrap)
     kills_left = follow(options, world, orders, results)
-    if options.plant in ("event", "refund"):
-        publish(world.bootstrap, "order", stray_order(lines_of(world.ask("_truth")), options.plant))
-        orders.planted = 1
-        kills_left += follow(options, world, orders, results)
+    lines = refund_an_order(orders, lines_of(world.ask("_truth")), options.plant)
+    kills_left += follow(options, world, orders, results)
 
-    truth, late = expected(lines_of(world.ask("_truth")), BASIS_POINTS)
+    truth, late = expected(lines, BASIS_POINTS)
     results.read_to_end()
     answered = ask_instances(options, ports)
     codes = {name: world.children[name].terminate(60) for name in ports}
@@ -90,12 +89,7 @@ def start(options, world):
     flags += ["--duplicates=0.002"]
     world.begin(*flags, "--touches-per-hour=2", f"--orders-per-hour={options.orders_per_hour}")
     registry = Registry(world).url if options.registry else None
-    names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, options.promoters + 1))
-    first = datetime.now(timezone.utc) - timedelta(days=HISTORY_DAYS + 1)
-    config = configuration(world, "connector", 6, f"promoters = [{names}]", start_from=first.isoformat(timespec="seconds"))
-    config += f'[schema_registry]\nurl = "{registry}"\n' if registry else ""
-    (world.directory / "connector.toml").write_text(config)
-    world.connector("connector").wait_for(r"(log is open, polling begins)", 60)
+    start_connector(world, options.promoters, 6, HISTORY_DAYS, registry).wait_for(r"(log is open, polling begins)", 60)
 
     instances = [f"commissions-{number}" for number in range(1, options.instances + 1)]
     ports = dict(zip(instances, free_ports(len(instances))))
@@ -109,7 +103,7 @@ def follow(options, world, orders, results):
     """Reads to the end of everything, and kills on the way there; the kills that no work was left for."""
     begin, told = time.monotonic(), 0
     chance = random.Random(options.seed)
-    # What is planted comes when all were killed.
+    # The refund comes when all were killed.
     kills = planned_kills(options) if not results.count else {"connector": [], "example": []}
     while time.monotonic() < begin + options.seconds + options.settle:
         orders.poll()
@@ -148,8 +142,8 @@ def ask_instances(options, ports):
     """What every promoter is told by the first instance, which sends on whom it does not have."""
     days = {}
     first = next(iter(ports.values()))
-    for number in range(1, options.promoters + 1):
-        promoter = f"wx_simulated/{promoter_id(number)}"
+    for promoter_openid in promoters(options.promoters):
+        promoter = f"wx_simulated/{promoter_openid}"
         told = ask_again(f"http://127.0.0.1:{first}/commissions/{promoter}")
         days |= {f"{promoter}/{day}": fen for day, fen in told.items()}
     return days

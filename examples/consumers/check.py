@@ -21,21 +21,23 @@ import shutil
 import subprocess
 import sys
 import time
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking")]
-from parts import ROOT, TARGET, carry_out, configuration, promoter_id  # noqa: E402
+from connector import start_connector  # noqa: E402
+from parts import ROOT, TARGET, carry_out  # noqa: E402
 
-PROMOTERS = 20
+PROMOTERS, HISTORY_DAYS = 20, 3
 TOPIC, SCHEMA = "promoter.orders", ROOT / "schemas" / "order.avsc"
 HOME = TARGET / "consumers"
+# What each needs.
+PROGRAMS = {"python": sys.executable, "java": "mvn", "go": "go", "node": "npm", "kcat": "kcat"}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="python,java,go,node,kcat", help="separated by commas")
+    parser.add_argument("--only", metavar="NAMES", help="separated by commas; these have to be there")
     parser.add_argument("--plant", choices=["aborted"], help="a fault that has to be found: the transaction with an order that nobody "
                         "has shown is committed, so that every consumer sees what it would see of aborted ones if it read uncommitted")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world")
@@ -44,17 +46,15 @@ def arguments():
 
 
 def run(options, world):
+    names = names_of(options.only)
     world.begin(f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=10s", "--spell=3s", "--late-max=5s",
-                "--moving=5s", "--history=3d", "--touches-per-hour=1", "--orders-per-hour=5", "--refund-within=2d")
+                "--moving=5s", f"--history={HISTORY_DAYS}d", "--touches-per-hour=1", "--orders-per-hour=5", "--refund-within=2d")
     publish(world)
     stray_transaction(world.bootstrap, commit=options.plant == "aborted")
     wanted = expected(world.ask("_truth"))
     print(f"shown: {wanted}", flush=True)
     verdicts = []
-    for name in options.only.split(","):
-        if not shutil.which({"python": sys.executable, "java": "mvn"}.get(name, name)):
-            print(f"{name}: not there, so not tried")
-            continue
+    for name in names:
         began = time.monotonic()
         found = count_lines(world.bootstrap) if name == "kcat" else json.loads(consume(name, world.bootstrap))
         good = found == {key: wanted[key] for key in found}
@@ -63,13 +63,19 @@ def run(options, world):
     return verdicts and all(verdicts) and wanted["events"] > 1000
 
 
+def names_of(only):
+    """The consumers to be tried: those whose tools are there, unless they are named."""
+    names = only.split(",") if only else list(PROGRAMS)
+    missing = [name for name in names if not shutil.which(PROGRAMS.get(name, ""))]
+    if only and missing:
+        raise SystemExit(f"{', '.join(missing)}: not there")
+    print("".join(f"{name}: not there, so not tried\n" for name in missing), end="", flush=True)
+    return [name for name in names if name not in missing]
+
+
 def publish(world, limit=180):
     """Runs the connector until all that was shown is on the topic, kills it once on the way, and stops it."""
-    names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, PROMOTERS + 1))
-    start = datetime.now(timezone.utc) - timedelta(days=4)
-    config = configuration(world, "connector", 6, f"promoters = [{names}]", start_from=start.isoformat(timespec="seconds"))
-    (world.directory / "connector.toml").write_text(config)
-    connector, killed = world.connector("connector"), False
+    connector, killed = start_connector(world, PROMOTERS, 6, HISTORY_DAYS), False
     deadline = time.monotonic() + limit
     while not world.settlement()["settled"] or not killed:
         connector.must_run()

@@ -4,33 +4,39 @@
     python3 examples/lake/check.py                 # a minute and a half
     python3 examples/lake/check.py --plant double  # must fail: a batch that is appended twice
 
-Starts a real Kafka, the simulated upstream with its faults, the connector and the ingestion; kills the ingestion again and again with
-SIGKILL, and runs a second one beside it for a while. At the end the rows of each table, the distinct event ids, and the payments of each
-Beijing day, asked of DuckDB, must be those of the upstream's truth. Then a user is erased while the ingestion runs: exactly those
-rows are gone, from every file of the warehouse, and nothing is read again.
+Starts a real Kafka, the simulated upstream with its faults, the connector and the ingestion; kills the connector once and the ingestion
+again and again with SIGKILL, and runs a second one beside it for a while; and leaves a touch and an order of aborted transactions on the
+topics. At the end the rows of each table, their distinct event ids, the days that it is partitioned by, and the payments of each Beijing
+day, asked of DuckDB, must be those of the upstream's truth. Then a user is erased while the ingestion runs: exactly those rows are gone,
+from every file of the warehouse, and nothing is read again.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
 """
 
 import argparse
-import json
 import random
 import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE)]
-from parts import TARGET, carry_out, configuration, promoter_id  # noqa: E402
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
+from connector import start_connector  # noqa: E402
+from parts import TARGET, carry_out  # noqa: E402
+from truth import day_of, lines_of, orders_of  # noqa: E402
 
-BEIJING = timezone(timedelta(hours=8))
-PROMOTERS = 20
+PROMOTERS, HISTORY_DAYS = 20, 3
 BY_DAY = """select (paid_time at time zone 'Asia/Shanghai')::date as day, sum(paid_amount) from orders
             where status = 'PAID' group by day"""
+# What the columns have to hold, beside an event_id of its own.
+COLUMNS = {
+    "touches": "promoter_openid, openid, epoch(create_time)::bigint as create_time",
+    "orders": "promoter_openid, openid, mch_id, trade_no, status, paid_amount, epoch(paid_time)::bigint as paid_time",
+}
 
 
 def arguments():
@@ -44,16 +50,13 @@ def arguments():
 
 def run(options, world):
     world.begin(f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=40s", "--spell=3s", "--late-max=5s",
-                "--moving=5s", "--history=3d", "--touches-per-hour=20", "--orders-per-hour=5", "--refund-within=2d")
-    names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, PROMOTERS + 1))
-    start = datetime.now(timezone.utc) - timedelta(days=4)
-    config = configuration(world, "connector", 6, f"promoters = [{names}]", start_from=start.isoformat(timespec="seconds"))
-    (world.directory / "connector.toml").write_text(config)
-    world.connector("connector").wait_for(r"(log is open, polling begins)", 60)
+                "--moving=5s", f"--history={HISTORY_DAYS}d", "--touches-per-hour=20", "--orders-per-hour=5", "--refund-within=2d")
+    start_connector(world, PROMOTERS, 6, HISTORY_DAYS).wait_for(r"(log is open, polling begins)", 60)
     warehouse = world.directory / "warehouse"
     kill_again_and_again(options, world, warehouse)
 
     wanted = until_settled(world)
+    add_strays(world, wanted)
     good = wait_for_rows(world, warehouse, wanted)
     if options.plant == "double":
         append_again(warehouse)
@@ -80,6 +83,9 @@ def kill_again_and_again(options, world, warehouse):
         child.kill9()
         print(f"ingestion killed; {rows(warehouse)} rows", flush=True)
         child = ingest(world, warehouse)
+        if kill == options.kills // 2:
+            world.children["connector"].kill9()
+            world.connector("connector")
     # Both read what has come, and both append it: one of them has to give way.
     second = ingest(world, warehouse, "second")
     wait_until(lambda: any("another commit came first" in each.text() for each in (child, second)), (child, second))
@@ -123,8 +129,22 @@ def until_settled(world, limit=180):
         if time.monotonic() > deadline:
             raise SystemExit(f"not settled after {limit} s: {world.settlement()}")
         time.sleep(0.5)
-    lines = [json.loads(line) for line in world.ask("_truth").splitlines()]
-    return {"touches": [line for line in lines if line["kind"] == "touch"], "orders": [line for line in lines if line["kind"] == "order"]}
+    lines = lines_of(world.ask("_truth"))
+    return {"touches": [line for line in lines if line["kind"] == "touch"], "orders": orders_of(lines)}
+
+
+def add_strays(world, wanted):
+    """One event on each topic that nobody may see who reads what is committed; and a touch of a user who has an order, for the simulated
+    upstream gives each row a user of its own, and a user has to be erased from both tables."""
+    import events
+
+    order = events.stray_order(wanted["orders"], "event")
+    touch = {name: order[name] for name in ("event_id", "app_id", "id_kind", "promoter_openid", "openid", "observed_at")}
+    touch["create_time"] = order["paid_time"]
+    events.publish(world.bootstrap, "touch", touch, commit=False)
+    events.publish(world.bootstrap, "order", order, commit=False)
+    events.publish(world.bootstrap, "touch", touch | {"event_id": "1" * 32})
+    wanted["touches"].append(touch | {"create_time": touch["create_time"] // 1000})
 
 
 def wait_for_rows(world, warehouse, wanted, limit=90):
@@ -152,14 +172,36 @@ def tables_are(warehouse, wanted):
     days = Counter()
     for line in wanted["orders"]:
         if line["status"] == "PAID":
-            days[datetime.fromtimestamp(line["paid_time"], BEIJING).date()] += line["paid_amount"]
-    good = dict(ask(warehouse, BY_DAY)) == dict(days)
+            days[day_of(line["paid_time"])] += line["paid_amount"]
+    good = {day.isoformat(): fen for day, fen in ask(warehouse, BY_DAY)} == days
     print(f"{'✓' if good else '✗'} payments of {len(days)} days, {sum(days.values())} fen by the truth")
     for name, lines in wanted.items():
         [(count, ids)] = ask(warehouse, f"select count(*), count(distinct event_id) from {name}")
         print(f"{'✓' if count == ids == len(lines) else '✗'} {name}: {count} rows, {ids} event ids, {len(lines)} by the truth")
         good &= count == ids == len(lines) > 1000
+        good &= columns_are(warehouse, name, lines)
+        good &= days_are(warehouse, name, lines)
     return good
+
+
+def columns_are(warehouse, name, lines):
+    columns = COLUMNS[name]
+    wanted = Counter(tuple(line[column.split()[-1]] for column in columns.split(", ")) for line in lines)
+    found = Counter(ask(warehouse, f"select {columns} from {name}"))
+    print(f"{'✓' if found == wanted else '✗'} {name}: {(found - wanted).total()} rows differ from the truth's")
+    return found == wanted
+
+
+def days_are(warehouse, name, lines):
+    """Whether the table is partitioned by the day of the fact."""
+    from lake import TABLES, catalog, open_table
+
+    column = TABLES[name][1]
+    wanted = {datetime.fromtimestamp(line[column], timezone.utc).date() for line in lines}
+    partitions = open_table(catalog(warehouse), name).inspect.partitions().to_pylist()
+    found = {each.get("partition", {}).get(f"{column}_day") for each in partitions}
+    print(f"{'✓' if found == wanted else '✗'} {name}: partitions of {len(found)} days, {len(wanted)} by the truth")
+    return found == wanted
 
 
 def append_again(warehouse):
@@ -170,11 +212,11 @@ def append_again(warehouse):
 
 
 def erased(world, warehouse, wanted):
-    """The user with the most rows."""
+    """The user with the most orders of those who have rows in both tables."""
     import duckdb
 
-    of_user = Counter(line["openid"] for lines in wanted.values() for line in lines)
-    user, count = of_user.most_common(1)[0]
+    touches, orders = (Counter(line["openid"] for line in wanted[name]) for name in ("touches", "orders"))
+    user = max(touches.keys() & orders.keys(), key=orders.get)
     # Files of a commit under way are left alone, so those of the last batch have to be older than one takes.
     time.sleep(11)
     subprocess.run([sys.executable, HERE / "lake.py", "erase", "--warehouse", warehouse, "--user", user], check=True)
@@ -184,7 +226,8 @@ def erased(world, warehouse, wanted):
     on_disk = duckdb.sql("select count(*) from read_parquet($files, union_by_name = true) where openid = $user",
                          params={"files": files, "user": user}).fetchall()[0][0]
     good = rows(warehouse) == left and on_disk == 0
-    print(f"{'✓' if good else '✗'} a user with {count} rows erased: {rows(warehouse)} rows left of {left}; {on_disk} on the disk")
+    print(f"{'✓' if good else '✗'} a user with {touches[user]} touches and {orders[user]} events of orders erased: {rows(warehouse)} rows left "
+          f"of {left}; {on_disk} on the disk")
     return good
 
 

@@ -6,7 +6,7 @@
 
 Starts a real Kafka, the simulated upstream with its faults, and the connector. When all is published, the bills of yesterday are
 made of what the upstream says it has shown, as WeChat Pay would write them, one of each merchant, with sales that no promoter has;
-they must agree with the topic. Then one difference of each kind is planted, and reconcile.py must tell these and no other.
+they must agree with the topic, where an order of an aborted transaction stands, too. Then one difference of each kind is planted, and reconcile.py must tell these and no other.
 It must refuse a bill that was cut, too.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
@@ -25,13 +25,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE)]
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from bill import write  # noqa: E402
-from parts import carry_out, configuration, promoter_id  # noqa: E402
+from connector import start_connector  # noqa: E402
+from parts import carry_out  # noqa: E402
+from truth import lines_of, orders_of  # noqa: E402
 
 BEIJING = timezone(timedelta(hours=8))
 TOPIC = "promoter.orders"
-PROMOTERS = 20
+PROMOTERS, HISTORY_DAYS = 20, 3
 
 
 def arguments():
@@ -43,11 +45,18 @@ def arguments():
 
 
 def run(options, world):
+    # Its packages are there only within the environment.
+    import events
+
     flags = [f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=5s", "--spell=3s", "--late-max=5s", "--moving=5s"]
-    world.begin(*flags, "--history=3d", "--refund-within=1d", "--touches-per-hour=1", "--orders-per-hour=4")
+    world.begin(*flags, f"--history={HISTORY_DAYS}d", "--refund-within=1d", "--touches-per-hour=1", "--orders-per-hour=4")
     publish(world)
+    lines = lines_of(world.ask("_truth"))
     day = (datetime.now(BEIJING) - timedelta(days=1)).date()
-    payments, refunds = of_day(world.ask("_truth"), day)
+    payments, refunds = of_day(lines, day)
+    # No bill has it, and nobody may see it who reads what is committed.
+    aborted = events.stray_order([line for line in orders_of(lines) if of(line["paid_time"]) == day], "event")
+    events.publish(world.bootstrap, "order", aborted, commit=False)
     chance = random.Random(options.seed)
     for number in range(20):
         payments["1600000001"].append((f"sold-without-{number}", chance.randrange(1, 100_000)))
@@ -69,11 +78,7 @@ def run(options, world):
 
 def publish(world, limit=180):
     """Runs the connector until all that was shown is on the topic, and stops it."""
-    names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, PROMOTERS + 1))
-    start = datetime.now(timezone.utc) - timedelta(days=4)
-    config = configuration(world, "connector", 6, f"promoters = [{names}]", start_from=start.isoformat(timespec="seconds"))
-    (world.directory / "connector.toml").write_text(config)
-    connector = world.connector("connector")
+    connector = start_connector(world, PROMOTERS, 6, HISTORY_DAYS)
     deadline = time.monotonic() + limit
     while not world.settlement()["settled"]:
         connector.must_run()
@@ -85,12 +90,10 @@ def publish(world, limit=180):
         raise SystemExit(f"the connector did not stop in order\n{connector.tail()}")
 
 
-def of_day(truth, day):
+def of_day(lines, day):
     """Payments and refunds of a Beijing day by merchant, as lists of transaction and fen."""
     payments, refunds = defaultdict(list), defaultdict(dict)
-    for line in map(json.loads, truth.splitlines()):
-        if line["kind"] != "order":
-            continue
+    for line in orders_of(lines):
         if line["status"] == "PAID" and of(line["paid_time"]) == day:
             payments[line["mch_id"]].append((line["trade_no"], line["paid_amount"]))
         # The upstream does not tell how much, nor always when: then the first sight is the day, for the topic as well.

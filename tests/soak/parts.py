@@ -83,7 +83,7 @@ class Child:
 
 def binaries(release):
     """Where the connector and the broker stand: built now, or before in the directory that PROMOTER_BINARIES names, which is
-    laid out as target/debug is."""
+    laid out as target/debug is, and like it stands in a target directory of cargo's."""
     given = os.environ.get("PROMOTER_BINARIES")
     if given:
         return Path(given).resolve()
@@ -111,6 +111,9 @@ class World:
         self.simulate("simulator", *flags)
 
     def begin_broker(self):
+        # Where the jars are kept. The broker would say so, too, in a log of which only a backtrace's end may be shown.
+        if not any((above / "CACHEDIR.TAG").is_file() for above in self.broker_binary.parents):
+            raise SystemExit(f"{self.broker_binary} has to stand in a target directory, which cargo marks by CACHEDIR.TAG")
         # It ends with its input by itself, and takes its files along.
         broker = self.start("broker", self.broker_binary, leash=())
         self.bootstrap = broker.wait_for(r"bootstrap\.servers = (\S+)\n", 120)
