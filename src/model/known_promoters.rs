@@ -69,6 +69,10 @@ impl KnownPromoters {
     }
 
     /// Of all promoters, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Promoter, &FeedStates)> {
+        self.table.iter().map(|known| (&known.promoter, &known.feeds))
+    }
+
     pub fn values(&self) -> impl Iterator<Item = &FeedStates> {
         self.table.iter().map(|known| &known.feeds)
     }
