@@ -11,7 +11,6 @@
 
 use std::sync::Arc;
 
-use super::days::DayCounts;
 use super::feed::Feed;
 use super::promoter::AppId;
 use super::shard::Shard;
@@ -53,6 +52,32 @@ pub struct CountedDay {
     pub status: DayStatus,
     /// How many promoters' cursors there were. It is told, and not kept.
     pub promoters: u64,
+}
+
+/// What was counted of one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayCounts {
+    /// Events that its topic holds.
+    pub published: u64,
+    /// Of rows that were met on this day and could not be read or published.
+    pub dead_letters: u64,
+    /// How often facts were shown that were published before; it may be more.
+    pub duplicates: u64,
+}
+
+impl DayCounts {
+    /// Whether it has to be written: facts that are shown again are not.
+    pub(super) fn is_news(self) -> bool {
+        self.published > 0 || self.dead_letters > 0
+    }
+}
+
+impl std::ops::AddAssign for DayCounts {
+    fn add_assign(&mut self, other: DayCounts) {
+        self.published += other.published;
+        self.dead_letters += other.dead_letters;
+        self.duplicates += other.duplicates;
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -47,36 +47,10 @@ use smallvec::SmallVec;
 
 use super::batch::Batch;
 use super::cursor::Cursor;
-use super::day_record::{BEGUN_KEY, CountedDay, DayContent, DayKey, DayRecord, DayStatus, DayTold};
+use super::day_record::{BEGUN_KEY, CountedDay, DayContent, DayCounts, DayKey, DayRecord, DayStatus, DayTold};
 use super::feed::{Feed, PerFeed, PulledBy};
 use super::shard::Shard;
 use super::time::{Day, UnixMillis, UnixTime};
-
-/// What was counted of one day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DayCounts {
-    /// Events that its topic holds.
-    pub published: u64,
-    /// Of rows that were met on this day and could not be read or published.
-    pub dead_letters: u64,
-    /// How often facts were shown that were published before; it may be more.
-    pub duplicates: u64,
-}
-
-impl DayCounts {
-    /// Whether it has to be written: facts that are shown again are not.
-    fn is_news(self) -> bool {
-        self.published > 0 || self.dead_letters > 0
-    }
-}
-
-impl std::ops::AddAssign for DayCounts {
-    fn add_assign(&mut self, other: DayCounts) {
-        self.published += other.published;
-        self.dead_letters += other.dead_letters;
-        self.duplicates += other.duplicates;
-    }
-}
 
 /// What one page adds to the days: few of them, since its facts stand in the order of their times.
 #[derive(Debug, Default)]

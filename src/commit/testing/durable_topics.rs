@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::commit::log::{CommitError, LogError, OpenError};
 use crate::model::batch::{Batch, Event, ShardRecord};
-use crate::model::day_record::{CountedDay, DayContent, DayKey, DayRecord};
-use crate::model::days::{DayCounts, standing};
+use crate::model::day_record::{CountedDay, DayContent, DayCounts, DayKey, DayRecord};
+use crate::model::days::standing;
 use crate::model::dead_letter::{DeadLetter, DeadLetterSource};
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
