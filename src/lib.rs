@@ -56,7 +56,7 @@
 //!                         │                                   a dead letter for each event that the log refuses
 //!                         │ Batch                             (model::refusal)
 //!                         v
-//!        kafka::facts_log: one transaction { promoter.touches, promoter.orders; promoter.dead-letters; promoter.state; offsets }
+//!        kafka::facts_log: one transaction { promoter.touches, promoter.orders; promoter.dead-letters; promoter.state, promoter.ledger; offsets }
 //!                                             (an event that can't be written as it is, is made a dead letter here)
 //! ```
 //!

@@ -17,6 +17,9 @@ use crate::retry::{self, COMMAND_PATIENCE};
 /// What the connector needs it waits for, as it does for the brokers.
 const WHILE_IT_RUNS: Duration = Duration::MAX;
 
+/// What it does without it does not wait for.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How the records of all topics are framed, and who knows the schemas of others.
 pub struct Schemas {
     pub framings: Framings,
@@ -39,7 +42,7 @@ impl Schemas {
     /// then. Those of requests and replies only where `requests` are taken.
     ///
     /// # Errors
-    /// Where the registry refuses. One that is away is waited for.
+    /// Where the registry refuses one, but for that of the ledger. One that is away is waited for.
     pub async fn resolve(
         settings: Option<SchemaRegistrySettings>,
         topics: &TopicNames,
@@ -52,7 +55,14 @@ impl Schemas {
         let registry = SchemaRegistry::new(settings)?;
         let mut framings = HashMap::new();
         for TopicSchema { topic, kind } in topic_schemas(topics, requests) {
-            framings.insert(topic, registered(&registry, topic, kind, WHILE_IT_RUNS).await?);
+            let patience = if kind == RecordKind::LedgerDay { LEDGER_PATIENCE } else { WHILE_IT_RUNS };
+            match registered(&registry, topic, kind, patience).await {
+                // Nothing that is needed: a registry to which others register may not have it yet. The log says that there is none.
+                Err(error) if kind == RecordKind::LedgerDay => {
+                    tracing::debug!(topic, reason = format!("{error:#}"), "the ledger has no schema");
+                }
+                framing => drop(framings.insert(topic, framing?)),
+            }
         }
         let of = |topic: &String| framings.get(topic.as_str()).copied().unwrap_or(Framing::SingleObject);
         let events = PerEventTopic::new(|topic| of(&topics.events[topic]));
@@ -60,7 +70,9 @@ impl Schemas {
             request: of(&topics.requests),
             result: of(&topics.results),
         });
-        let (framings, promoter) = (Framings { events, dead_letter: of(&topics.dead_letters) }, of(&topics.registry));
+        let ledger = topics.ledger.as_ref().and_then(|topic| framings.get(topic.as_str()).copied());
+        let (dead_letter, promoter) = (of(&topics.dead_letters), of(&topics.registry));
+        let framings = Framings { events, dead_letter, ledger };
         Ok(Schemas { framings, material, promoter, source: Some(Arc::new(registry)) })
     }
 }
@@ -87,7 +99,8 @@ pub fn topic_schemas<'a>(topics: &'a TopicNames, requests: Option<&'a RequestTop
         [(requests, RecordKind::MaterialRequest), (results, RecordKind::MaterialResult)]
     });
     let others = [(&topics.dead_letters, RecordKind::DeadLetter), (&topics.registry, RecordKind::Promoter)];
-    let all = events.into_iter().chain(others).chain(of_requests);
+    let ledger = topics.ledger.iter().map(|topic| (topic, RecordKind::LedgerDay));
+    let all = events.into_iter().chain(others).chain(of_requests).chain(ledger);
     all.map(|(topic, kind)| TopicSchema { topic, kind }).collect()
 }
 

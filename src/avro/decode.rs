@@ -179,6 +179,7 @@ mod tests {
         (4, RecordKind::MaterialResult),
         (5, RecordKind::DeadLetter),
         (6, RecordKind::Promoter),
+        (7, RecordKind::LedgerDay),
     ];
 
     fn framed(kind: RecordKind, body: &[u8]) -> Vec<u8> {
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn a_record_of_an_unknown_schema_says_which() {
         let decoder = Decoder::new(IDS);
-        assert_eq!(decoder.decode(&[0, 0, 0, 0, 7, 1]), Err(DecodeError::UnknownId(7)));
+        assert_eq!(decoder.decode(&[0, 0, 0, 0, 9, 1]), Err(DecodeError::UnknownId(9)));
         let unknown = Fingerprint([9; 8]);
         let record = Framing::SingleObject.header(unknown);
         assert_eq!(decoder.decode(&record), Err(DecodeError::UnknownFingerprint(unknown)));
@@ -229,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_a_record_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), id in 0..8i32) {
+        fn any_bytes_give_a_record_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), id in 0..9i32) {
             let decoder = Decoder::new(IDS);
             let _ = decoder.decode(&bytes);
             let _ = decoder.decode(&[&Framing::Confluent { schema_id: id }.header(Fingerprint([0; 8])), &bytes[..]].concat());

@@ -4,12 +4,14 @@ use apache_avro::writer::datum::GenericDatumWriter;
 
 use super::framing::Framing;
 use super::positional::PositionalRecord;
-use super::records::{Circumstances, DeadLetterRecord, EventRecord};
+use super::records::{Circumstances, DeadLetterRecord, EventRecord, LedgerDayRecord};
 use super::schemas::RecordKind;
+use crate::model::day_record::CountedDay;
 use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::Fact;
 use crate::model::feed::PerEventTopic;
 use crate::model::promoter::{IdKind, Promoter};
+use crate::model::shard::Shard;
 use crate::model::time::UnixMillis;
 use crate::user_ids::UserIds;
 
@@ -29,12 +31,17 @@ const DETAIL_CHARS_MAX: usize = 300;
 pub struct Framings {
     pub events: PerEventTopic<Framing>,
     pub dead_letter: Framing,
+    /// Absent where the registry does not take its schema.
+    pub ledger: Option<Framing>,
 }
 
 impl Framings {
     /// Without a schema registry.
-    pub const SINGLE_OBJECT: Framings =
-        Framings { events: PerEventTopic::of_each(Framing::SingleObject), dead_letter: Framing::SingleObject };
+    pub const SINGLE_OBJECT: Framings = Framings {
+        events: PerEventTopic::of_each(Framing::SingleObject),
+        dead_letter: Framing::SingleObject,
+        ledger: Some(Framing::SingleObject),
+    };
 }
 
 /// The encoders of what a poll can bring. Schemas are resolved here, once, and not per record.
@@ -44,6 +51,7 @@ impl Framings {
 pub struct Encoders {
     events: PerEventTopic<Encoder>,
     dead_letter: Encoder,
+    ledger: Option<Encoder>,
     user_ids: UserIds,
 }
 
@@ -52,6 +60,7 @@ impl Encoders {
         Encoders {
             events: PerEventTopic::new(|topic| Encoder::of(RecordKind::of_events(topic), framings.events[topic])),
             dead_letter: Encoder::new::<DeadLetterRecord>(framings.dead_letter),
+            ledger: framings.ledger.map(Encoder::new::<LedgerDayRecord>),
             user_ids: UserIds::Plain,
         }
     }
@@ -81,6 +90,25 @@ impl Encoders {
             EventRecord::Touch(record) => encoder.encode(&record, buffer),
             EventRecord::Order(record) => encoder.encode(&record, buffer),
         }
+    }
+
+    /// Whether days can be written.
+    pub fn has_ledger(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Writes what `shard` tells of `day`, framed, over what `buffer` held.
+    ///
+    /// # Errors
+    /// [`EncodeError`], also where the registry has not taken the schema; `buffer` is empty then.
+    pub fn day(&self, day: &CountedDay, shard: Shard, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let Some(encoder) = &self.ledger else {
+            buffer.clear();
+            let detail = "the schema registry has no schema for it".to_owned();
+            return Err(EncodeError { record: RecordKind::LedgerDay, detail });
+        };
+        let (on, since) = (day.key.day.to_string(), day.status.since.to_string());
+        encoder.encode(&LedgerDayRecord::of(day, shard, &on, &since), buffer)
     }
 
     /// The letter as it may be written. To be asked once, before it is cut: of bytes that are not all there nothing can be told.

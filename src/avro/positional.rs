@@ -55,7 +55,7 @@ mod tests {
 
     use super::super::material::{EncodedRequest, EncodedResult};
     use super::super::promoter::EncodedPromoter;
-    use super::super::records::{DeadLetterRecord, OrderRecord, TouchRecord};
+    use super::super::records::{DeadLetterRecord, LedgerDayRecord, OrderRecord, TouchRecord};
     use super::*;
 
     fn names_of<R: PositionalRecord>() -> (RecordKind, &'static [&'static str]) {
@@ -72,6 +72,7 @@ mod tests {
             names_of::<EncodedRequest>(),
             names_of::<EncodedResult>(),
             names_of::<EncodedPromoter>(),
+            names_of::<LedgerDayRecord>(),
         ];
         for (kind, fields) in records {
             let Schema::Record(schema) = kind.schema() else { panic!("{kind} is no record") };

@@ -7,10 +7,12 @@ use serde_bytes::Bytes;
 
 use super::positional::positional_record;
 use super::schemas::RecordKind;
+use crate::model::day_record::{CountedDay, DayStatus};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::{Fact, FactContent, OrderStatus};
 use crate::model::promoter::{IdKind, Promoter};
 use crate::model::row::{Payment, Touch};
+use crate::model::shard::Shard;
 use crate::model::time::{UnixMillis, UnixTime};
 
 fn id_kind_word(kind: IdKind) -> &'static str {
@@ -181,6 +183,42 @@ impl<'a> From<&'a DeadLetter> for DeadLetterRecord<'a> {
             offset: origin.map(|origin| origin.offset),
             raw: Bytes::new(&letter.raw),
             observed_at: letter.observed_at.0,
+        }
+    }
+}
+
+positional_record! {
+    RecordKind::LedgerDay:
+    pub(super) struct LedgerDayRecord<'a> {
+        app_id: &'a str,
+        feed: &'static str,
+        day: &'a str,
+        empty_since: &'a str,
+        shard: i32,
+        closed_at: Option<i64>,
+        published: i64,
+        dead_letters: i64,
+        duplicates: i64,
+        promoters: i64,
+    }
+}
+
+impl<'a> LedgerDayRecord<'a> {
+    /// The day, and the first one that it speaks for, are shown as `on` and `since`.
+    pub fn of(day: &'a CountedDay, shard: Shard, on: &'a str, since: &'a str) -> LedgerDayRecord<'a> {
+        let DayStatus { counts, closed_at, .. } = day.status;
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        LedgerDayRecord {
+            app_id: &day.key.app,
+            feed: day.key.feed.name(),
+            day: on,
+            empty_since: since,
+            shard: shard.0,
+            closed_at: closed_at.map(|time| time.0),
+            published: count(counts.published),
+            dead_letters: count(counts.dead_letters),
+            duplicates: count(counts.duplicates),
+            promoters: count(day.promoters),
         }
     }
 }

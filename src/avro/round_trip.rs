@@ -20,6 +20,7 @@ const CONFLUENT: Framings = Framings {
         orders: Framing::Confluent { schema_id: 12 },
     },
     dead_letter: Framing::Confluent { schema_id: i32::MAX },
+    ledger: Some(Framing::Confluent { schema_id: 13 }),
 };
 const IDS: [(i32, RecordKind); 3] =
     [(11, RecordKind::Touch), (12, RecordKind::Order), (i32::MAX, RecordKind::DeadLetter)];

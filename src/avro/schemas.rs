@@ -63,6 +63,7 @@ record_kinds! {
     MaterialResult: "promoter.MaterialResult" in "material-result.avsc",
     DeadLetter: "promoter.DeadLetter" in "dead-letter.avsc",
     Promoter: "promoter.Promoter" in "promoter.avsc",
+    LedgerDay: "promoter.LedgerDay" in "ledger-day.avsc",
 }
 
 impl RecordKind {
@@ -275,6 +276,7 @@ mod tests {
             (RecordKind::MaterialResult, "84549984e461ae99"),
             (RecordKind::DeadLetter, "a82cf420624b510d"),
             (RecordKind::Promoter, "f1eba50eb8a9906d"),
+            (RecordKind::LedgerDay, "8fbf754bc35334fa"),
         ];
         for (kind, fingerprint) in expected {
             assert_eq!(kind.fingerprint().to_string(), fingerprint, "{kind}");

@@ -198,6 +198,9 @@ mod tests {
             assert_eq!(kind(text), Ok(RecordKind::DeadLetter));
         }
         let error = kind("letter").unwrap_err().to_string();
-        assert_eq!(error, "write one of touch, order, material-request, material-result, dead-letter, promoter");
+        assert_eq!(
+            error,
+            "write one of touch, order, material-request, material-result, dead-letter, promoter, ledger-day"
+        );
     }
 }

@@ -12,9 +12,12 @@ use super::{Failure, stdout};
 use crate::changes::registry_view::RegistryView;
 use crate::clock;
 use crate::config::RegistryClientConfig;
+use crate::model::time::Day;
 use crate::telemetry::log;
 
 mod cursors;
+mod day;
+mod day_report;
 mod fleet;
 mod probe;
 
@@ -23,18 +26,31 @@ pub struct StatusOptions {
     /// How many of those who are behind most are named.
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pub worst: usize,
+    /// Tell whether this day in Beijing, such as 2026-11-24, is complete, by the ledger, and what is missing: 0 where all of it is
+    /// published, else 1.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = beijing_day)]
+    pub day: Option<Day>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
     pub bound: TimeBound,
     /// Ask the instance on this host instead, as a probe of its admin port would: 0 where it is so, else 1.
-    #[arg(long, value_name = "WHAT", conflicts_with_all = ["worst", "json", "timeout"])]
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["worst", "json", "timeout", "day"])]
     pub probe: Option<Probe>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a day such as 2026-11-24")]
+pub(crate) struct InvalidDay;
+
+fn beijing_day(text: &str) -> Result<Day, InvalidDay> {
+    Day::from_date(text).ok_or(InvalidDay)
+}
+
 /// # Errors
-/// [`Failure`] where the registry or the state can't be read to its end in time; of a probe as [`probe::run`].
+/// [`Failure`] where the registry or the state can't be read to its end in time; of a day that is not complete [`Failure::Found`]
+/// with 1; of a probe as [`probe::run`].
 pub fn run(path: &Path, options: &StatusOptions) -> Result<(), Failure> {
     if let Some(probe) = options.probe {
         return probe::run(path, probe);
@@ -42,6 +58,16 @@ pub fn run(path: &Path, options: &StatusOptions) -> Result<(), Failure> {
     let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
     let view = RegistryView::read(config.changes, options.bound.until())?;
+    if let Some(day) = options.day {
+        let report = day::report(&view, day, options.worst)?;
+        stdout::print(&if options.json {
+            serde_json::to_string(&report).map_err(anyhow::Error::from)? + "\n"
+        } else {
+            report.text()
+        })?;
+        view.tell_unreadable();
+        return if report.is_complete() { Ok(()) } else { Err(Failure::Found { exit_code: 1 }) };
+    }
     let cursors = cursors::read(&view)?;
     let status = FleetStatus::of(&view, &cursors, clock::now().as_seconds(), options.worst);
     stdout::print(&if options.json {

@@ -44,10 +44,11 @@ pub enum TailedTopic {
     Events(EventTopic),
     MaterialResults,
     DeadLetters,
+    Ledger,
 }
 
 static TAILED_TOPICS: LazyLock<Vec<TailedTopic>> = LazyLock::new(|| {
-    let others = [TailedTopic::MaterialResults, TailedTopic::DeadLetters];
+    let others = [TailedTopic::MaterialResults, TailedTopic::DeadLetters, TailedTopic::Ledger];
     EventTopic::ALL.map(TailedTopic::Events).into_iter().chain(others).collect()
 });
 
@@ -61,6 +62,7 @@ impl ValueEnum for TailedTopic {
             TailedTopic::Events(topic) => topic.name(),
             TailedTopic::MaterialResults => "material.results",
             TailedTopic::DeadLetters => "dead-letters",
+            TailedTopic::Ledger => "ledger",
         }))
     }
 }
@@ -82,12 +84,16 @@ fn start(text: &str) -> Result<ReadFrom, InvalidStart> {
 
 impl TailedTopic {
     /// # Errors
-    /// [`Failure::Refused`] where no requests are answered, and so no topic of results is configured.
+    /// [`Failure::Refused`] where no requests are answered, and so no topic of results is configured, or no ledger is kept.
     fn name(self, config: &RequestClientConfig) -> Result<&str, Failure> {
         let topics = &config.kafka.topics;
         match self {
             TailedTopic::Events(topic) => Ok(&topics.events[topic]),
             TailedTopic::DeadLetters => Ok(&topics.dead_letters),
+            TailedTopic::Ledger => match &topics.ledger {
+                Some(ledger) => Ok(ledger),
+                None => Err(Failure::Refused("topics.ledger is \"off\": there is none".into())),
+            },
             TailedTopic::MaterialResults => match &config.requests {
                 Some(requests) => Ok(&requests.topics.results),
                 None => Err(Failure::Refused("commands.enabled is false: there are no results".into())),
@@ -100,6 +106,7 @@ impl TailedTopic {
             TailedTopic::Events(topic) => RecordKind::of_events(topic),
             TailedTopic::MaterialResults => RecordKind::MaterialResult,
             TailedTopic::DeadLetters => RecordKind::DeadLetter,
+            TailedTopic::Ledger => RecordKind::LedgerDay,
         }
     }
 }
@@ -158,6 +165,7 @@ mod tests {
             RecordKind::Order => Some(TailedTopic::Events(EventTopic::Orders)),
             RecordKind::MaterialResult => Some(TailedTopic::MaterialResults),
             RecordKind::DeadLetter => Some(TailedTopic::DeadLetters),
+            RecordKind::LedgerDay => Some(TailedTopic::Ledger),
             RecordKind::MaterialRequest | RecordKind::Promoter => None,
         }
     }

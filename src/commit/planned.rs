@@ -6,7 +6,7 @@
 //! log would have been given what stands before that place, and then the rest. So the parts, committed in this order, are
 //! a history that could have been without any split, whatever ends it in between: if only the first ones become
 //! durable, the log holds what a batch that was closed there would have left, and the pages of the others are asked for
-//! again. What must stay together (a page's events, dead letters, memory and cursor) comes from one write, and
+//! again. What must stay together (a page's events, dead letters, memory, cursor and counts of days) comes from one write, and
 //! is never split. And only a batch of which nothing was written is: one whose outcome is unknown is never tried again.
 
 use std::sync::Arc;
@@ -84,9 +84,10 @@ impl PlannedBatch {
     /// What is left without the writes of shards that are not this instance's any more: whoever has them now asks for the same
     /// again. Writes of other shards know nothing of these.
     pub fn without(self, lost: &[AssignedShard]) -> PlannedBatch {
-        let Batch { events, dead_letters, state, shard_records, .. } = Arc::unwrap_or_clone(self.batch);
+        let Batch { events, dead_letters, state, shard_records, days, .. } = Arc::unwrap_or_clone(self.batch);
         let (mut events, mut dead_letters) = (events.into_iter(), dead_letters.into_iter());
         let (mut state, mut shard_records) = (state.into_iter(), shard_records.into_iter());
+        let mut days = days.into_iter();
         let (mut left, mut ends, mut cut) = (Batch::default(), Vec::new(), BatchSize::default());
         for end in self.ends {
             // Each list has the records in the order of the writes, so those of this one come next in each.
@@ -97,6 +98,7 @@ impl PlannedBatch {
                 dead_letters: dead_letters.by_ref().take(size.dead_letters).collect(),
                 state: state.by_ref().take(size.state).collect(),
                 shard_records: shard_records.by_ref().take(size.shard_records).collect(),
+                days: days.by_ref().take(size.days).collect(),
                 shards: Vec::new(),
                 weight: size.weight,
             };

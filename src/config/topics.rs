@@ -33,6 +33,7 @@ impl TopicsSection {
             dead_letters: named("dead_letters", "dead-letters"),
             registry: named("registry", "registry"),
             state: named("state", "state"),
+            ledger: section.or("ledger", Some(format!("{prefix}.ledger")), ledger_name),
         };
         let (policy, defaults) = policy(&mut section);
         let topics = TopicsSection { names, policy, defaults, material_requests, material_results };
@@ -43,7 +44,7 @@ impl TopicsSection {
 
     /// Every topic with the key of its name.
     pub fn by_key(&self) -> impl Iterator<Item = (&'static str, &String)> {
-        let TopicNames { events, dead_letters, registry, state } = &self.names;
+        let TopicNames { events, dead_letters, registry, state, ledger } = &self.names;
         let others = [
             ("material_requests", &self.material_requests),
             ("material_results", &self.material_results),
@@ -51,7 +52,8 @@ impl TopicsSection {
             ("registry", registry),
             ("state", state),
         ];
-        EventTopic::ALL.into_iter().map(|topic| (topic.name(), &events[topic])).chain(others)
+        let ledger = ledger.iter().map(|name| ("ledger", name));
+        EventTopic::ALL.into_iter().map(|topic| (topic.name(), &events[topic])).chain(others).chain(ledger)
     }
 
     fn report_shared_names(&self, section: &Section) {
@@ -91,6 +93,17 @@ pub fn topic_name(value: &TomlValue) -> Result<String, Mistake> {
     match quoted(value)? {
         name if legal(name, NAME_BYTES_MAX) && name != "." && name != ".." => Ok(name.to_owned()),
         _ => Err(Mistake::new("can't be the name of a topic", name_remedy(NAME_BYTES_MAX))),
+    }
+}
+
+/// `None` where there is to be none.
+///
+/// # Errors
+/// As [`topic_name`].
+fn ledger_name(value: &TomlValue) -> Result<Option<String>, Mistake> {
+    match value {
+        TomlValue::Text(text) if text == "off" => Ok(None),
+        _ => topic_name(value).map(Some),
     }
 }
 

@@ -52,7 +52,8 @@ impl DemoBroker {
             return made.map(drop).map_err(failed);
         };
         config.kafka.topic_policy = TopicPolicy::Trust;
-        for topic in config.kafka.topics.all().chain([&requests.requests, &requests.results]) {
+        let names = &config.kafka.topics;
+        for topic in names.all().chain(names.ledger.as_ref()).chain([&requests.requests, &requests.results]) {
             mock_cluster.create_topic(topic, PARTITIONS)?;
         }
         Ok(())

@@ -34,7 +34,10 @@ impl Kind {
             (RecordKind::Order, _) => Kind::Unknown,
             (RecordKind::MaterialResult, _) => Kind::Material,
             // What is no event and no reply is read from the topic of dead letters alone.
-            (RecordKind::DeadLetter | RecordKind::MaterialRequest | RecordKind::Promoter, _) => Kind::DeadLetter,
+            (
+                RecordKind::DeadLetter | RecordKind::MaterialRequest | RecordKind::Promoter | RecordKind::LedgerDay,
+                _,
+            ) => Kind::DeadLetter,
         }
     }
 }

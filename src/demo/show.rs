@@ -132,7 +132,7 @@ impl Show {
                 key.into_iter().for_each(|key| self.ledger.publish(key));
             }
             // Of topics that are written to and not shown from.
-            RecordKind::MaterialRequest | RecordKind::Promoter => {}
+            RecordKind::MaterialRequest | RecordKind::Promoter | RecordKind::LedgerDay => {}
         }
         self.screen.event(&record.topic, &event, from_material).context("stdout")
     }

@@ -18,6 +18,7 @@ pub use super::topics::preparation::FoundTopics;
 pub async fn inspect(settings: &Settings, requests: Option<&RequestTopics>) -> Result<FoundTopics, OpenError> {
     let mut found = preparation::inspect(settings, &wanted(settings, requests)).await?;
     facts_log::topics::compare_tables(&mut found, &settings.topics);
+    found.no_ledger = facts_log::ledger_topic::lacking(settings, &found).await.map(|reason| reason.to_string());
     Ok(found)
 }
 
@@ -28,6 +29,7 @@ pub async fn inspect(settings: &Settings, requests: Option<&RequestTopics>) -> R
 pub async fn make(settings: &Settings, requests: Option<&RequestTopics>) -> Result<FoundTopics, OpenError> {
     let mut found = preparation::find(settings, &wanted(settings, requests)).await?;
     facts_log::topics::compare_tables(&mut found, &settings.topics);
+    found.no_ledger = facts_log::ledger_topic::lacking(settings, &found).await.map(|reason| reason.to_string());
     Ok(found)
 }
 

@@ -1,5 +1,6 @@
 //! Events, dead letters and state records that become durable together or not at all.
 
+use super::day_record::DayRecord;
 use super::dead_letter::DeadLetter;
 use super::fact::Fact;
 use super::fence::Fence;
@@ -42,6 +43,8 @@ pub struct Batch {
     pub dead_letters: Vec<DeadLetter>,
     pub state: Vec<StateRecord>,
     pub shard_records: Vec<ShardRecord>,
+    /// Of each day the last one alone counts.
+    pub days: Vec<DayRecord>,
     /// Whose all of these are, each once: it may be written only as long as they are this instance's.
     pub shards: Vec<AssignedShard>,
     /// About how many bytes of memory it holds.
@@ -55,6 +58,7 @@ pub struct BatchSize {
     pub dead_letters: usize,
     pub state: usize,
     pub shard_records: usize,
+    pub days: usize,
     pub weight: usize,
 }
 
@@ -66,6 +70,7 @@ impl BatchSize {
             dead_letters: self.dead_letters - cut.dead_letters,
             state: self.state - cut.state,
             shard_records: self.shard_records - cut.shard_records,
+            days: self.days - cut.days,
             weight: self.weight - cut.weight,
         }
     }
@@ -74,7 +79,8 @@ impl BatchSize {
 impl Batch {
     pub fn size(&self) -> BatchSize {
         let (events, dead_letters, state) = (self.events.len(), self.dead_letters.len(), self.state.len());
-        BatchSize { events, dead_letters, state, shard_records: self.shard_records.len(), weight: self.weight }
+        let (shard_records, days) = (self.shard_records.len(), self.days.len());
+        BatchSize { events, dead_letters, state, shard_records, days, weight: self.weight }
     }
 
     /// Keeps what it held when it was as large as `cut`, and gives the rest. Both have the shards of the whole.
@@ -86,6 +92,7 @@ impl Batch {
             dead_letters: self.dead_letters.split_off(cut.dead_letters),
             state: self.state.split_off(cut.state),
             shard_records: self.shard_records.split_off(cut.shard_records),
+            days: self.days.split_off(cut.days),
             shards: self.shards.clone(),
             weight,
         }
@@ -97,6 +104,7 @@ impl Batch {
         self.dead_letters.append(&mut other.dead_letters);
         self.state.append(&mut other.state);
         self.shard_records.append(&mut other.shard_records);
+        self.days.append(&mut other.days);
         self.weight += other.weight;
     }
 
@@ -110,7 +118,12 @@ impl Batch {
     }
 
     pub fn records(&self) -> usize {
-        self.events.len() + self.dead_letters.len() + self.state.len() + self.shard_records.len()
+        self.events.len() + self.dead_letters.len() + self.state.len() + self.shard_records.len() + self.days.len()
+    }
+
+    pub(super) fn push_day(&mut self, record: DayRecord) {
+        self.weight += size_of::<DayRecord>();
+        self.days.push(record);
     }
 }
 

@@ -69,9 +69,8 @@ impl KnownPromoters {
     }
 
     /// Of all promoters, in no order.
-    #[cfg(any(test, debug_assertions, feature = "testing"))]
-    pub fn values(&self) -> impl Iterator<Item = &FeedStates> {
-        self.table.iter().map(|known| &known.feeds)
+    pub fn iter(&self) -> impl Iterator<Item = (&Promoter, &FeedStates)> {
+        self.table.iter().map(|known| (&known.promoter, &known.feeds))
     }
 
     /// Keeps those promoters of whom `is_known` says so.
@@ -100,7 +99,7 @@ mod tests {
             assert_eq!(start(known.get(&promoter(number))), expected);
             assert_eq!(start(known.share(&promoter(number))), expected);
         }
-        assert_eq!(known.values().count(), 500);
+        assert_eq!(known.iter().count(), 500);
         let removed = known.remove(&promoter(4));
         assert_eq!((start(removed.as_ref()), start(known.get(&promoter(4)))), (Some(4), None));
         assert!(known.remove(&promoter(5)).is_none() && known.keys().count() == 499);

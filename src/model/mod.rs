@@ -42,6 +42,10 @@ pub mod state_record;
 
 pub mod batch;
 
+pub mod day_record;
+
+pub mod days;
+
 mod chunks;
 
 mod feed_memory;

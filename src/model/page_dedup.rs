@@ -1,6 +1,7 @@
 //! Takes what one page has brought: plans events of what is new and dead letters of what can't be read, and remembers both.
 
 use super::batch::{Batch, Event};
+use super::days::DayTally;
 use super::dead_letter::DeadLetter;
 use super::disposition::{Disposition, RowCounts, dedup_fact};
 use super::fact::{FactContent, FactId, dead_row_id};
@@ -17,13 +18,13 @@ use super::unknown::{dedup_unknown, is_unknown};
 
 /// Plans what `page_facts` bring to a promoter whose `feeds` are known: adds it to `batch`, and takes it as known from here
 /// on. A feed without a cursor remembers nothing, and nothing is published of it. Events that `refusal` does not let pass are
-/// dead letters.
+/// dead letters. Tells what it adds to the days beside.
 pub(super) fn take_page(
     page_facts: PageFacts,
     feeds: &mut FeedStates,
     refusal: &EventRefusal,
     batch: &mut Batch,
-) -> RowCounts {
+) -> (RowCounts, DayTally) {
     let PageFacts { promoter, feed, facts, dead_rows, observed_at, heads_for, advance } = page_facts;
     if let Some(state) = &mut feeds[feed] {
         state.head_for(heads_for);
@@ -38,6 +39,7 @@ pub(super) fn take_page(
         batch,
         added: Default::default(),
         counts: RowCounts::default(),
+        tally: DayTally::default(),
     };
     facts.into_iter().for_each(|observed| page.take(observed));
     dead_rows.into_iter().for_each(|row| page.take_dead_row(row));
@@ -57,6 +59,7 @@ struct PageDedup<'a> {
     /// What it adds to the memory of each feed.
     added: PerFeed<Vec<Remembered>>,
     counts: RowCounts,
+    tally: DayTally,
 }
 
 impl PageDedup<'_> {
@@ -70,6 +73,9 @@ impl PageDedup<'_> {
             PulledBy::Window | PulledBy::Day => dedup_fact(state, &observed),
         };
         marks.into_iter().for_each(|mark| self.remember(memory, mark));
+        if disposition == Disposition::Duplicate {
+            self.tally.duplicate(observed.fact.memory, observed.fact.time);
+        }
         if disposition != Disposition::Publish {
             return self.counts.count(disposition);
         }
@@ -81,6 +87,7 @@ impl PageDedup<'_> {
             return self.take_refused(memory, remembered, letter);
         }
         self.batch.weight += fact_weight(&event.fact);
+        self.tally.published(event.fact.memory, event.fact.time);
         self.counts.count(Disposition::Publish);
     }
 
@@ -90,13 +97,13 @@ impl PageDedup<'_> {
     /// that: orders a payment until the last of its days has closed.
     fn take_refused(&mut self, memory: Feed, remembered: UnixTime, letter: DeadLetter) {
         let Some(Event { fact, .. }) = self.batch.events.pop() else { return };
-        let id = dead_row_id(self.promoter, &fact.raw);
+        let (id, of) = (dead_row_id(self.promoter, &fact.raw), fact.memory);
         let is_known = self.is_known(id);
         self.remember(memory, Remembered::new(id, remembered));
         if let FactContent::Order { payment, .. } = &fact.content {
             self.remember(Feed::Orders, Remembered::new(id, listed_until(payment.paid_time)));
         }
-        self.put_dead_letter(letter, is_known);
+        self.put_dead_letter(of, letter, is_known);
     }
 
     /// The bytes of an unreadable row go to the dead letters once per promoter, so all its feeds are asked; each feed
@@ -108,7 +115,7 @@ impl PageDedup<'_> {
         if state.dedup(self.feed, memory) != Dedup::Duplicate {
             self.remember(self.feed, memory);
         }
-        self.put_dead_letter(letter, is_known);
+        self.put_dead_letter(self.feed, letter, is_known);
     }
 
     fn is_known(&self, id: FactId) -> bool {
@@ -122,17 +129,19 @@ impl PageDedup<'_> {
         }
     }
 
-    fn put_dead_letter(&mut self, letter: DeadLetter, is_known: bool) {
+    /// `feed` is the one that the letter names.
+    fn put_dead_letter(&mut self, feed: Feed, letter: DeadLetter, is_known: bool) {
         if is_known {
             self.counts.duplicates += 1;
         } else {
             self.counts.dead_lettered += 1;
+            self.tally.dead_letter(feed, letter.observed_at);
             self.batch.weight += 256 + letter.raw.len();
             self.batch.dead_letters.push(letter);
         }
     }
 
-    fn settle(mut self, advance: Option<Advance>) -> RowCounts {
+    fn settle(mut self, advance: Option<Advance>) -> (RowCounts, DayTally) {
         // Before any of them moves: an advance counts on the cursor that it was built on.
         let moves = moves(self.feeds, self.feed, advance);
         for memory in Feed::ALL {
@@ -140,7 +149,7 @@ impl PageDedup<'_> {
             let added = std::mem::take(&mut self.added[memory]);
             state.settle(self.promoter, memory, added, moves[memory], self.batch);
         }
-        self.counts
+        (self.counts, self.tally)
     }
 }
 

@@ -24,6 +24,8 @@ pub enum QueuedWrite {
     UnreadableRegistrations(AssignedShard, Vec<(i64, DeadLetter)>),
     /// Promoters of one shard that were removed, or have returned.
     Removals(AssignedShard, Vec<Removal>),
+    /// The ledger is to be told of days of this shard that changed while there was none.
+    UntoldDays(AssignedShard),
     /// Feeds that are to be asked again. Nothing comes of those that were met before.
     Rewinds(Vec<(Promoter, Feed, Rewind)>),
 }
@@ -36,6 +38,7 @@ impl QueuedWrite {
             | QueuedWrite::ShardRecords(_)
             | QueuedWrite::UnreadableRegistrations(..)
             | QueuedWrite::Removals(..)
+            | QueuedWrite::UntoldDays(_)
             | QueuedWrite::Rewinds(_) => None,
             QueuedWrite::PageFacts(page_facts) => Some((page_facts.promoter.clone(), page_facts.feed)),
         }
@@ -50,6 +53,7 @@ impl QueuedWrite {
                 64 + letters.iter().map(|(_, letter)| 256 + letter.raw.len()).sum::<usize>()
             }
             QueuedWrite::Removals(_, removals) => 64 + removals.len() * 128,
+            QueuedWrite::UntoldDays(_) => 64,
             QueuedWrite::Rewinds(rewinds) => 64 + rewinds.len() * 128,
             QueuedWrite::PageFacts(page_facts) => page_facts.weight(),
         }

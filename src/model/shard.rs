@@ -11,7 +11,7 @@ use std::fmt;
 use super::promoter::Promoter;
 
 /// A partition of the registry, and that of the state with the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Shard(pub i32);
 
 /// A shard as it was assigned to this process. One that is lost and comes back has another number: what was planned before is

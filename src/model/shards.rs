@@ -30,7 +30,8 @@ impl Shards {
     }
 
     /// Takes a shard whose state was read whole.
-    pub fn open(&mut self, AssignedShard { shard, number }: AssignedShard, state: State) {
+    pub fn open(&mut self, AssignedShard { shard, number }: AssignedShard, mut state: State) {
+        state.of_shard(shard);
         self.states.insert(shard, (number, state));
     }
 
@@ -87,6 +88,11 @@ impl Shards {
             QueuedWrite::Removals(assigned, removals) => {
                 let Some(state) = self.assigned_state(assigned) else { return Default::default() };
                 state.take_removals(removals, batch);
+                (RowCounts::default(), WriteShards::from_elem(assigned, 1))
+            }
+            QueuedWrite::UntoldDays(assigned) => {
+                let Some(state) = self.assigned_state(assigned) else { return Default::default() };
+                state.tell_untold_days(batch);
                 (RowCounts::default(), WriteShards::from_elem(assigned, 1))
             }
             QueuedWrite::Rewinds(rewinds) => {

@@ -13,12 +13,14 @@
 //!    last day under which the upstream may list it, of a refund without a time the moment it is observed.
 //! 3. What a batch holds is in the memory before the next write is compared with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
 use super::batch::{Batch, ShardRecord};
 use super::cursor::Cursor;
+use super::day_record::DayContent;
+use super::days::{Days, standing};
 use super::dead_letter::DeadLetter;
 use super::disposition::RowCounts;
 use super::feed::{Feed, PerFeed};
@@ -30,9 +32,9 @@ use super::promoter::Promoter;
 use super::refusal::EventRefusal;
 use super::removal::{Removal, RemovalStep};
 use super::rewind::{MetRewind, Rewind};
-use super::shard::AssignedShard;
+use super::shard::{AssignedShard, Shard};
 use super::state_record::{StateKey, StateValue};
-use super::time::UnixTime;
+use super::time::{Day, UnixTime};
 
 /// A promoter's cursors.
 pub(crate) type Cursors = PerFeed<Option<Cursor>>;
@@ -58,6 +60,10 @@ pub struct State {
     ledger: Option<Box<[u8]>>,
     /// Of each feed that was rewound. Boxed, for a state is handed about, and few feeds have one.
     rewinds: Box<Rewinds>,
+    /// What was published of each day, and which of them are closed. Boxed as well.
+    days: Box<Days>,
+    /// Whose cursors hold up no day: those who are marked as removed.
+    aside: HashSet<Promoter, RandomState>,
     /// How many facts are remembered, as of when it was restored and with all that was planned since.
     facts: usize,
 }
@@ -99,7 +105,7 @@ impl State {
     /// How many facts are remembered, counted one by one.
     #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn remembered(&self) -> usize {
-        self.promoters.values().map(facts).sum()
+        self.promoters.iter().map(|(_, feeds)| facts(feeds)).sum()
     }
 
     /// How many facts are remembered: kept beside the memories, which may be millions.
@@ -110,12 +116,32 @@ impl State {
     /// How many records of the topic hold them.
     #[cfg(any(test, debug_assertions, feature = "testing"))]
     pub fn chunks(&self) -> usize {
-        self.promoters.values().flat_map(PerFeed::values).flatten().map(|state| state.chunks()).sum()
+        self.promoters.iter().flat_map(|(_, feeds)| feeds.values()).flatten().map(|state| state.chunks()).sum()
     }
 
     /// From here on events are planned that `refusal` lets pass, and dead letters for the others.
     pub fn refuse(&mut self, refusal: EventRefusal) {
         self.refusal = refusal;
+    }
+
+    /// Whose state it is.
+    pub(crate) fn of_shard(&mut self, shard: Shard) {
+        self.days.of_shard(shard);
+    }
+
+    /// Whether closed days are told to a ledger from here on.
+    pub fn tell_days(&mut self, tells: bool) {
+        self.days.tell(tells);
+    }
+
+    /// Whether there are closed days that the ledger does not know as they are.
+    pub(crate) fn has_untold_days(&self) -> bool {
+        self.days.has_untold()
+    }
+
+    /// Plans to tell them.
+    pub(crate) fn tell_untold_days(&mut self, batch: &mut Batch) {
+        self.days.tell_untold(batch);
     }
 
     /// Plans first cursors: adds what has to be written to `batch`, and takes it as known from here on.
@@ -126,6 +152,7 @@ impl State {
     }
 
     fn begin_feed(&mut self, promoter: Promoter, feed: Feed, cursor: Cursor, batch: &mut Batch) {
+        let stood = self.stands(&promoter);
         let slot = &mut self.promoters.entry(&promoter)[feed];
         match slot {
             None => *slot = Some(FeedState::new(cursor)),
@@ -133,15 +160,42 @@ impl State {
             Some(memory) if cursor.polled && !memory.cursor().polled => memory.restore_cursor(cursor),
             Some(_) => return,
         }
-        push_state(batch, StateKey::Cursor(promoter, feed), Some(StateValue::Cursor(cursor)));
+        push_state(batch, StateKey::Cursor(promoter.clone(), feed), Some(StateValue::Cursor(cursor)));
+        self.days.begin(batch);
+        self.note_moves(&promoter, stood);
+        self.days.reopen(promoter.app_id(), batch);
+    }
+
+    /// Where the cursors of a promoter stand that may hold up a day.
+    fn stands(&self, promoter: &Promoter) -> Standings {
+        if self.aside.contains(promoter) {
+            return Standings::default();
+        }
+        self.promoters.get(promoter).map(standings).unwrap_or_default()
+    }
+
+    /// The cursors of a promoter stood elsewhere before.
+    fn note_moves(&mut self, promoter: &Promoter, stood: Standings) {
+        let stands = self.stands(promoter);
+        for feed in Feed::ALL {
+            self.days.moved(promoter.app_id(), feed, stood[feed], stands[feed]);
+        }
     }
 
     /// Plans a page: adds what has to be written to `batch`, and takes it as known from here on.
     pub fn take(&mut self, page_facts: PageFacts, batch: &mut Batch) -> RowCounts {
         let Some(feeds) = self.promoters.get_mut(&page_facts.promoter) else { return RowCounts::default() };
-        let before = facts(feeds);
-        let counts = take_page(page_facts, feeds, &self.refusal, batch);
+        let (before, stood) = (facts(feeds), standings(feeds));
+        let (promoter, observed_at) = (page_facts.promoter.clone(), page_facts.observed_at);
+        let (counts, tally) = take_page(page_facts, feeds, &self.refusal, batch);
         self.facts = (self.facts + facts(feeds)).saturating_sub(before);
+        let stands = standings(feeds);
+        if stands != stood && !self.aside.contains(&promoter) {
+            for feed in Feed::ALL {
+                self.days.moved(promoter.app_id(), feed, stood[feed], stands[feed]);
+            }
+        }
+        self.days.take(promoter.app_id(), tally, observed_at, batch);
         counts
     }
 
@@ -153,6 +207,7 @@ impl State {
         if known.is_some_and(|met| met.id == rewind.id) {
             return;
         }
+        let stood = self.stands(&promoter);
         let state = self.promoters.get_mut(&promoter).and_then(|feeds| feeds[feed].as_mut());
         let mut maybe_forgotten = Vec::new();
         if let Some(state) = state {
@@ -174,6 +229,8 @@ impl State {
             maybe_forgotten = state.maybe_forgotten().to_vec();
             self.facts = (self.facts + state.remembered()).saturating_sub(before_it);
         }
+        self.note_moves(&promoter, stood);
+        self.days.reopen(promoter.app_id(), batch);
         let met = MetRewind { id: rewind.id, maybe_forgotten };
         self.note_rewind(promoter, feed, met, batch);
     }
@@ -190,10 +247,20 @@ impl State {
             match step {
                 // Where nothing is known of it there is nothing to forget later.
                 RemovalStep::Marked(since) if self.promoters.get(&promoter).is_some() => {
-                    push_state(batch, StateKey::Removed(promoter), Some(StateValue::Removed(since)));
+                    push_state(batch, StateKey::Removed(promoter.clone()), Some(StateValue::Removed(since)));
+                    // What it would have held up is closed with the next page of its app: that one tells the time.
+                    let stood = self.stands(&promoter);
+                    self.aside.insert(promoter.clone());
+                    self.note_moves(&promoter, stood);
                 }
                 RemovalStep::Marked(_) => {}
-                RemovalStep::Returned => push_state(batch, StateKey::Removed(promoter), None),
+                RemovalStep::Returned => {
+                    push_state(batch, StateKey::Removed(promoter.clone()), None);
+                    let stood = self.stands(&promoter);
+                    self.aside.remove(&promoter);
+                    self.note_moves(&promoter, stood);
+                    self.days.reopen(promoter.app_id(), batch);
+                }
                 RemovalStep::Forgotten => self.forget(promoter, batch),
             }
         }
@@ -202,7 +269,10 @@ impl State {
     /// Drops all that is known of a promoter: its cursors, its memory, and that it was removed, together. A page of it that comes
     /// later comes to nothing, as of one that never began.
     fn forget(&mut self, promoter: Promoter, batch: &mut Batch) {
+        let stood = self.stands(&promoter);
         let mut feeds = self.promoters.remove(&promoter).unwrap_or_default();
+        self.note_moves(&promoter, stood);
+        self.aside.remove(&promoter);
         self.facts = self.facts.saturating_sub(facts(&feeds));
         for feed in Feed::ALL {
             let Some(state) = &mut feeds[feed] else { continue };
@@ -262,6 +332,16 @@ impl State {
     /// Takes out the ledger of shares, if there was one.
     pub(crate) fn take_ledger(&mut self) -> Option<Box<[u8]>> {
         self.ledger.take()
+    }
+
+    /// Takes a record of the shard's days.
+    pub(crate) fn restore_day(&mut self, record: DayContent) {
+        self.days.restore(record);
+    }
+
+    /// Takes a tombstone of one.
+    pub(crate) fn forget_day(&mut self, key: &[u8]) {
+        self.days.forget(key);
     }
 
     /// Takes a record read from the topic. The records of a promoter come in the order in which they were written, and of one key
@@ -331,12 +411,32 @@ impl State {
             self.facts += facts(feeds);
             feeds.values().any(Option::is_some)
         });
+        self.aside = self.removed.keys().cloned().collect();
+        let is_polled = self.promoters.keys().next().is_some();
+        self.days.restored(is_polled);
+        for (promoter, feeds) in self.promoters.iter().filter(|(promoter, _)| !self.aside.contains(promoter)) {
+            let stands = standings(feeds);
+            for feed in Feed::ALL {
+                self.days.moved(promoter.app_id(), feed, None, stands[feed]);
+            }
+        }
+        self.days.all_stand();
     }
 }
 
 /// How many are remembered of a promoter.
 fn facts(feeds: &FeedStates) -> usize {
     feeds.values().flatten().map(FeedState::remembered).sum()
+}
+
+/// On which day each of a promoter's cursors stands.
+type Standings = PerFeed<Option<Day>>;
+
+fn standings(feeds: &FeedStates) -> Standings {
+    PerFeed::new(|feed| {
+        let state = feeds[feed].as_ref()?;
+        standing(feed, state.cursor(), state.written())
+    })
 }
 
 fn cursors(feeds: &FeedStates) -> Cursors {

@@ -9,11 +9,13 @@
 //! | a key of no record of the connector | skipped, and told |
 //! | a key of the connector in a partition where nobody looks for it | skipped, and told |
 //! | a key of the connector with a value that can't be read | a reason to stop: what it knew may be published twice |
+//! | a day's key ([`super::day_record`]) with a value that can't be read | a reason to stop: its count would be too low |
 //! | a key of the other pipeline (`answered/…`) | skipped |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::day_record::DayContent;
 use super::fence::{Conflict, Fence, FoundFence};
 use super::promoter::Promoter;
 use super::request::answered_offsets::ANSWERED_PREFIX;
@@ -130,6 +132,8 @@ impl StateContent {
             self.take_registry_read(place, value);
         } else if key == LEDGER_KEY.as_bytes() {
             self.take_ledger(place, value);
+        } else if DayContent::is_key(key) {
+            self.take_day(place, key, value);
         } else if key == NOTED_KEY.as_bytes() {
             // The note stands beside the offset.
         } else {
@@ -160,6 +164,23 @@ impl StateContent {
     fn take_ledger(&mut self, place: StatePlace, value: Option<&[u8]>) {
         if self.kept == KeptContent::States {
             self.states.entry(Shard(place.partition)).or_default().restore_ledger(value);
+        }
+    }
+
+    /// A day that is lost is one whose count is too low from then on, so one that can't be read is a reason to stop. A tombstone
+    /// heals it: then it is counted anew.
+    fn take_day(&mut self, place: StatePlace, key: &[u8], value: Option<&[u8]>) {
+        self.heal(place, key);
+        match value.map(|value| DayContent::decode(key, value)) {
+            Some(Ok(record)) if self.kept == KeptContent::States => {
+                self.states.entry(Shard(place.partition)).or_default().restore_day(record);
+            }
+            Some(Err(UnreadableState::Key)) => self.stray(place, key, StrayFault::Key),
+            Some(Err(fault)) => self.stray(place, key, StrayFault::Value(fault)),
+            None if self.kept == KeptContent::States => {
+                self.states.entry(Shard(place.partition)).or_default().forget_day(key);
+            }
+            Some(Ok(_)) | None => {}
         }
     }
 

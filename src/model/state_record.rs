@@ -15,6 +15,7 @@
 //! | `fence/<connector>` | whose the topic is: [`super::fence`] |
 //! | `registry-read` | how far the shard's partition of the registry was read for dead letters: [`super::state`] |
 //! | `shares` | how the budgets of calls are divided, in partition 0: [`super::shares::ledger`] |
+//! | `days`, `day/…` | what was published of each day: [`super::day_record`] |
 //! | `noted` | nothing; there because a transaction with a note has a record: the same |
 //! | `answered/<request topic>/…` | how far requests are answered, in partition 0: [`super::request::answered_offsets`], of the other pipeline |
 //!

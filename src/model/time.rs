@@ -88,10 +88,29 @@ fn whole(duration: Duration) -> i64 {
 }
 
 /// A calendar day, counted in days since 1970-01-01.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(i64);
 
 impl Day {
+    /// Before every other.
+    pub(crate) const EARLIEST: Day = Day(i32::MIN as i64);
+    /// Behind every other.
+    pub(crate) const LATEST: Day = Day(i32::MAX as i64);
+
+    /// That of its [number](Day::number).
+    pub fn numbered(number: i32) -> Day {
+        Day(number.into())
+    }
+
+    /// Reads what is shown, such as `2026-11-24`.
+    pub fn from_date(text: &str) -> Option<Day> {
+        let date: jiff::civil::Date = text.parse().ok()?;
+        let midnight = jiff::tz::Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?.as_second();
+        let day = Day(midnight.div_euclid(DAY_SECONDS));
+        // A date has other spellings, and may have a time of day beside it.
+        (day.to_string() == text).then_some(day)
+    }
+
     /// The day that contains `time` in Beijing.
     pub fn in_beijing(time: UnixTime) -> Day {
         Day(time.0.saturating_add(BEIJING_OFFSET_SECONDS).div_euclid(DAY_SECONDS))

@@ -27,6 +27,7 @@ use crate::allocator;
 use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::queue::Closed;
 use crate::commit::under_way::{UnderWay, under_way};
+use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
 use crate::registry::event::RegistryEvent;
@@ -191,7 +192,12 @@ impl<'a> ShardCoordinator<'a> {
         let ledger = ledger.filter_map(|(_, state)| state.take_ledger()).last();
         // Counted while they are here: with the next line the states are the committer's.
         let remembered: usize = states.iter().map(|(_, state)| state.facts()).sum();
+        let untold: Vec<_> =
+            states.iter().filter(|(_, state)| state.has_untold_days()).map(|(assigned, _)| *assigned).collect();
         self.context.queue.open_shards(states)?;
+        for assigned in untold {
+            self.context.queue.send(QueuedWrite::UntoldDays(assigned)).await?;
+        }
         // Behind the opening in the queue: the committer drops what is written of a shard that it does not have.
         for (assigned, beside) in beside {
             shard_writes::unreadable(&self.context.queue, assigned, beside.unreadable).await?;

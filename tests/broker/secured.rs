@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use rdkafka::bindings::rd_kafka_AclOperation_t as Operation;
 
 use super::request_client;
-use super::world::{OPEN, PROMOTERS, SETTLE, asking_is_answered, lively};
+use super::world::{NO_LEDGER, OPEN, PROMOTERS, SETTLE, asking_is_answered, lively};
 use crate::harness::case::Case;
 use crate::harness::connector::Connector;
 use crate::harness::context::Context;
@@ -32,6 +32,10 @@ pub const CASES: &[Case] = &[
     Case::secured(
         "secured: no right to write events ends with 1, after a while in which it could be granted",
         no_right_to_write_events,
+    ),
+    Case::secured(
+        "secured: without rights to the ledger it runs without one, and says so once",
+        no_right_to_the_ledger,
     ),
 ];
 
@@ -104,7 +108,8 @@ pub(super) fn grant_without(context: &Context, user: &str, without: &[(Operation
         Ok(())
     };
     let name = context.topics().prefix();
-    let topics = ["touches", "orders", "dead-letters", "material.requests", "material.results", "registry", "state"];
+    let topics =
+        ["touches", "orders", "dead-letters", "material.requests", "material.results", "registry", "state", "ledger"];
     let topics = topics.map(|topic| context.topics().name(topic));
     allow(&[DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, CREATE], TOPIC, &topics)?;
     allow(&[DESCRIBE, READ], GROUP, &[name.to_owned(), format!("{name}:commands")])?;
@@ -155,6 +160,27 @@ fn no_right_to_write_events(context: &Context) -> Result<()> {
     ensure!(end.code() == Some(1) && log.contains(OPEN), "it polls, and does not end with {end}:\n{log}");
     ensure!(log.lines().last().is_some_and(|line| line.contains(&words)), "{words:?} is not the end of\n{log}");
     ensure!(log.matches(&words).count() > 1, "it was tried again:\n{log}");
+    Ok(())
+}
+
+/// As after an upgrade where each right is granted by name.
+fn no_right_to_the_ledger(context: &Context) -> Result<()> {
+    let none = [DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, CREATE];
+    for (without, words) in [(&none[..], "can't be made"), (&[WRITE][..], "may not be written")] {
+        let context = context.anew()?;
+        let ledger = context.topics().name("ledger");
+        let without: Vec<(Operation, &str)> = without.iter().map(|operation| (*operation, ledger.as_str())).collect();
+        grant_without(&context, PLAIN_USER, &without)?;
+        let simulator = lively(&context, "2s")?;
+        let config = context.config(simulator.url(), PROMOTERS, "commands.enabled = false");
+        let config = with_properties(&context, &config, &sasl_properties(&context, "PLAIN", "plain", PASSWORD)?);
+        let connector = context.connector("one", &config, &[])?;
+        context.settle(&simulator, SETTLE)?;
+        let log = connector.log()?;
+        ensure!(log.matches(NO_LEDGER).count() == 1 && log.contains(words), "{words:?} is not said once in\n{log}");
+        ensure!(log.matches(OPEN).count() == 1, "nothing was refused:\n{log}");
+        ensure!(connector.terminate()?.success(), "it ends in order");
+    }
     Ok(())
 }
 

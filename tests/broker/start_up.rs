@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::world::{BOUND, OPEN, PROMOTERS, SETTLE, lively};
+use super::commands::ledger_sums;
+use super::world::{
+    BOUND, NO_LEDGER, OPEN, PROMOTERS, SETTLE, config_of_days, days_ago, lively, of_days, wait_for_records,
+};
 use crate::harness::case::Case;
 use crate::harness::context::Context;
+use crate::harness::read_only_registry::ReadOnlyRegistry;
+use crate::harness::wait::wait_until;
 
 const REFUSAL_BOUND: Duration = Duration::from_secs(20);
 
@@ -20,6 +25,11 @@ pub const CASES: &[Case] = &[
         "start: settings that the brokers do not allow end with 2, as others that can't work",
         settings_beyond_the_brokers_are_told,
     ),
+    Case::shared(
+        "start: without a ledger topic it runs and says so once, and tells the days as soon as there is one",
+        a_ledger_may_be_missing,
+    ),
+    Case::shared("start: a schema registry that registers nothing keeps no start", a_registry_may_register_nothing),
 ];
 
 fn unfit_topics_are_named(context: &Context) -> Result<()> {
@@ -127,4 +137,56 @@ fn refusal(context: &Context, topics: &str) -> Result<String> {
     let log = connector.log()?;
     ensure!(!log.contains(OPEN), "nothing was opened");
     Ok(log)
+}
+
+/// As where an operator makes the topics, and has not heard of this one.
+fn a_ledger_may_be_missing(context: &Context) -> Result<()> {
+    let topics = context.topics();
+    for topic in ["registry", "state"] {
+        topics.create(topic, 3, &[("cleanup.policy", "compact")])?;
+    }
+    for topic in ["touches", "orders", "dead-letters", "material.requests", "material.results"] {
+        topics.create(topic, 3, &[])?;
+    }
+    let simulator = of_days(context)?;
+    let config = config_of_days(context, &simulator, "").replace("replication = 1", "replication = 1, create = false");
+    let connector = context.connector("one", &config, &[])?;
+    context.settle(&simulator, SETTLE)?;
+    let log = connector.log()?;
+    let ledger = topics.name("ledger");
+    ensure!(log.matches(NO_LEDGER).count() == 1, "it is said once:\n{log}");
+    ensure!(log.contains(&format!("topic {ledger} does not exist")) && topics.partitions(&ledger)? == 0, "{log}");
+    let checked = super::commands::told(context, &config, &["check"], 0)?;
+    ensure!(checked.contains(&format!("no ledger would be kept: topic {ledger} does not exist")), "{checked}");
+    let asked = super::commands::told(context, &config, &["status", "--day", &days_ago(3)?], 1)?;
+    ensure!(asked.contains("there is no ledger to ask"), "{asked}");
+    ensure!(connector.terminate()?.success(), "it ends in order");
+
+    // What was counted meanwhile is told, whenever it was closed.
+    topics.create("ledger", 3, &[("cleanup.policy", "compact")])?;
+    let again = context.connector("two", &config, &[])?;
+    let day = days_ago(3)?;
+    wait_until("the day is complete", BOUND, || {
+        Ok(super::commands::told(context, &config, &["status", "--day", &day], 0).ok())
+    })?;
+    let sums = ledger_sums(context)?;
+    ensure!(sums.get(&("touches".to_owned(), day.clone())).is_some_and(|touches| *touches > 0), "{day}: {sums:?}");
+    ensure!(!again.log()?.contains(NO_LEDGER), "{}", again.log()?);
+    again.must_run()
+}
+
+/// As one to which only others register: it has the schemas of the release before.
+fn a_registry_may_register_nothing(context: &Context) -> Result<()> {
+    let simulator = lively(context, "2s")?;
+    let registry = ReadOnlyRegistry::start(&context.topics().name("ledger"))?;
+    let more = format!("schema_registry.url = \"{}\"", registry.url());
+    let config = context.config(simulator.url(), PROMOTERS, &more);
+    let connector = context.connector("one", &config, &[])?;
+    wait_for_records(context, &connector, "touches", 20)?;
+    let log = connector.log()?;
+    ensure!(log.matches(NO_LEDGER).count() == 1, "it is said once:\n{log}");
+    ensure!(log.contains("the schema registry does not take its schema"), "{log}");
+    let checked = super::commands::told(context, &config, &["check"], 0)?;
+    ensure!(checked.contains("! schemas        no ledger would be kept"), "{checked}");
+    connector.must_run()
 }

@@ -23,6 +23,9 @@ pub const SETTLE: Duration = Duration::from_secs(300);
 /// What the log says once the state is read and polling begins.
 pub const OPEN: &str = "log is open, polling begins";
 
+/// What the log says where there is no ledger of days.
+pub const NO_LEDGER: &str = "no ledger is kept";
+
 /// Late rows, edits, refunds, duplicates and moving pages, all within seconds; faults that pass.
 const LIVELY: &[&str] = &[
     "--promoters=12",
@@ -94,4 +97,36 @@ pub fn asking_is_answered(context: &Context) -> Result<()> {
     let told = String::from_utf8_lossy(&asked.stderr);
     ensure!(asked.status.success() || told.contains("FAILED"), "the request is answered: {told}");
     Ok(())
+}
+
+/// A world whose days have closed: a hundred hours of a few facts each, with faults that pass.
+pub fn of_days(context: &Context) -> Result<Simulator> {
+    context.simulator(&[
+        "--promoters=12",
+        "--history=100h",
+        "--touches-per-hour=1",
+        "--orders-per-hour=0.5",
+        "--refund-within=10h",
+        "--late-max=4s",
+        "--dead-rows=0.02",
+        "--latency=10ms",
+        "--spell=2s",
+        "--quiet-after=2s",
+    ])
+}
+
+/// The configuration of a connector in it, whose orders and refunds are complete within hours.
+pub fn config_of_days(context: &Context, simulator: &Simulator, more: &str) -> String {
+    let config = context.config(simulator.url(), PROMOTERS, more);
+    let orders = r#"feeds.orders = { every = "500ms", "#;
+    let refunds = r#"feeds.refunds = { every = "1s", "#;
+    config
+        .replace(orders, &format!(r#"{orders}lateness = "1h", "#))
+        .replace(refunds, &format!(r#"{refunds}lateness = "1h", "#))
+}
+
+/// The day in Beijing that was so many days ago, such as `2026-11-24`.
+pub fn days_ago(days: i64) -> Result<String> {
+    let now = jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_hours(24 * days))?;
+    Ok(jiff::tz::Offset::constant(8).to_datetime(now).date().to_string())
 }

@@ -45,6 +45,7 @@ pub fn confluent_kafka_reads_records_through_the_registry(python: &Python, apicu
     let framings = Framings {
         events: PerEventTopic { touches: framing(RecordKind::Touch)?, orders: framing(RecordKind::Order)? },
         dead_letter: framing(RecordKind::DeadLetter)?,
+        ledger: Some(framing(RecordKind::LedgerDay)?),
     };
     let (records, expected) = samples(framings, framing(RecordKind::MaterialResult)?)?;
     same(&python.decode(&records, Some(&url))?, &expected)

@@ -23,6 +23,7 @@ TOPICS = {
     "MaterialRequest": ("material.requests", "material-request.avsc"),
     "MaterialResult": ("material.results", "material-result.avsc"),
     "Promoter": ("registry", "promoter.avsc"),
+    "LedgerDay": ("ledger", "ledger-day.avsc"),
 }
 # A request that nobody can read, for a dead letter that names its topic.
 UNREADABLE = b"no request"

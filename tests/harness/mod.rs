@@ -22,6 +22,7 @@ pub mod old_kafka;
 pub mod process;
 pub mod proxy;
 pub mod python;
+pub mod read_only_registry;
 pub mod requests;
 pub mod rights;
 pub mod security;

@@ -147,7 +147,8 @@ fn of_topics(found: &FoundTopics, bootstrap: &str, took: Duration) -> Vec<Findin
             "topic {topic} of commands.reply_topics does not exist: replies that ask for it go to the topic of results"
         )
     });
-    findings.extend(risks.chain(replies).map(|text| Finding::new(SUBJECT, Verdict::Warning, text)));
+    let no_ledger = found.no_ledger.iter().map(|reason| format!("no ledger would be kept: {reason}"));
+    findings.extend(risks.chain(replies).chain(no_ledger).map(|text| Finding::new(SUBJECT, Verdict::Warning, text)));
     findings
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::finding::{Finding, Verdict};
 use crate::app::{TopicSchema, topic_schemas};
 use crate::avro::schema_registry::{SchemaRegistry, SchemaRegistryError, SchemaRegistrySettings, TriedSchema};
+use crate::avro::schemas::RecordKind;
 use crate::kafka::client::settings::{RequestTopics, TopicNames};
 use crate::text::with_causes;
 
@@ -28,7 +29,11 @@ pub async fn findings(
         match registry.try_register(&schema.subject(), kind.text()).await {
             Ok(TriedSchema::Registered(_)) => {}
             Ok(TriedSchema::New | TriedSchema::Compatible) => new += 1,
+            Ok(TriedSchema::Incompatible(words)) if *kind == RecordKind::LedgerDay => findings.push(no_ledger(&words)),
             Ok(TriedSchema::Incompatible(words)) => findings.push(incompatible(schema, &words)),
+            Err(error) if *kind == RecordKind::LedgerDay && error.is_of_subject() => {
+                findings.push(no_ledger(&with_causes(&error)));
+            }
             Err(error) => {
                 findings.push(failed(&error));
                 if !error.is_of_subject() {
@@ -49,6 +54,12 @@ fn incompatible(schema: &TopicSchema<'_>, words: &str) -> Finding {
     let text = format!("{} would be refused as incompatible with an earlier one: {words}", schema.subject());
     Finding::new(SUBJECT, Verdict::Wrong, text)
         .fixed_by("look at who registered it; or give the topics names of their own by topics.prefix")
+}
+
+/// It is not needed, but for the ledger.
+fn no_ledger(words: &str) -> Finding {
+    Finding::new(SUBJECT, Verdict::Warning, format!("no ledger would be kept: {words}"))
+        .fixed_by("register its schema (`promoter-connector schemas register`), or set topics.ledger = \"off\"")
 }
 
 fn failed(error: &SchemaRegistryError) -> Finding {

@@ -13,6 +13,7 @@ const BINDING_VERSION: &str = "0.5.0";
 const AVRO: &str = "application/vnd.apache.avro;version=1.9.0";
 const CONTENT_TYPE: &str = "application/avro";
 const KEY: &str = "UTF-8: app_id/promoter_openid";
+const LEDGER_KEY: &str = "UTF-8: app_id/feed/day/shard";
 const SINGLE_OBJECT: &str =
     "Framed as a single object of Avro: C3 01, the schema's fingerprint (CRC-64-AVRO, little-endian), the data.";
 const CONFLUENT: &str =
@@ -88,6 +89,13 @@ impl Channel {
                 &[Action::Send, Action::Receive][..],
                 true,
             ),
+            RecordKind::LedgerDay => (
+                "ledger",
+                "LedgerDays",
+                "What was published of each day by each shard, and which days are closed: the last record under a key holds.",
+                SENT,
+                true,
+            ),
             RecordKind::MaterialRequest => (
                 "materialRequests",
                 "MaterialRequests",
@@ -144,7 +152,8 @@ impl Action {
 fn message(kind: RecordKind, is_registered: bool) -> Value {
     let schema: Value = serde_json::from_str(kind.text()).expect("schemas/ has JSON, which the tests parse");
     let framing = if is_registered { CONFLUENT } else { SINGLE_OBJECT };
-    let mut kafka = json!({ "key": { "type": "string", "description": KEY }, "bindingVersion": BINDING_VERSION });
+    let key = if kind == RecordKind::LedgerDay { LEDGER_KEY } else { KEY };
+    let mut kafka = json!({ "key": { "type": "string", "description": key }, "bindingVersion": BINDING_VERSION });
     if is_registered {
         kafka["schemaIdLocation"] = "payload".into();
         kafka["schemaIdPayloadEncoding"] = "confluent".into();
@@ -174,7 +183,11 @@ fn headers(kind: RecordKind) -> Option<Value> {
             "reply-topic": { "type": "string", "description": "One of commands.reply_topics, where the reply is to go." },
         }),
         RecordKind::MaterialResult => json!({ "content-type": content_type(&[CONTENT_TYPE]) }),
-        RecordKind::Touch | RecordKind::Order | RecordKind::DeadLetter | RecordKind::Promoter => return None,
+        RecordKind::Touch
+        | RecordKind::Order
+        | RecordKind::DeadLetter
+        | RecordKind::Promoter
+        | RecordKind::LedgerDay => return None,
     };
     Some(json!({ "type": "object", "properties": properties }))
 }

@@ -15,6 +15,8 @@ pub struct TopicTable {
     problems: Vec<ProblemRow>,
     /// Each with the topics that it goes for.
     risks: BTreeMap<String, Vec<String>>,
+    /// Why no ledger is kept, which is no problem.
+    no_ledger: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,7 +63,8 @@ impl TopicTable {
             text,
             fix: mended_by.map(|(topic, setting)| mending_command(bootstrap, &topic, &setting)),
         };
-        TopicTable { topics, problems: found.problems.into_iter().map(problem).collect(), risks: found.risks }
+        let problems = found.problems.into_iter().map(problem).collect();
+        TopicTable { topics, problems, risks: found.risks, no_ledger: found.no_ledger }
     }
 
     pub fn is_sound(&self) -> bool {
@@ -92,6 +95,7 @@ impl TopicTable {
         for (risk, topics) in &self.risks {
             text += &format!("! {risk}: {}\n", topics.join(", "));
         }
+        text += &self.no_ledger.iter().map(|why| format!("! no ledger is kept: {why}\n")).collect::<String>();
         text
     }
 }

@@ -151,7 +151,11 @@ fn compared(topic: EventTopic, event: &Decoded) -> Option<ComparedFact> {
             return Some(ComparedFact { id, feed, time: Some(time("create_time")?), order: None });
         }
         RecordKind::Order => {}
-        RecordKind::DeadLetter | RecordKind::MaterialRequest | RecordKind::MaterialResult | RecordKind::Promoter => {
+        RecordKind::DeadLetter
+        | RecordKind::MaterialRequest
+        | RecordKind::MaterialResult
+        | RecordKind::Promoter
+        | RecordKind::LedgerDay => {
             return None;
         }
     }

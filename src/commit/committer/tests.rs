@@ -67,7 +67,7 @@ fn write(first: usize, cursors: usize) -> QueuedWrite {
         let promoter = Promoter::from_key(&format!("wx1/o{number}")).unwrap();
         (promoter, Feed::Touches, Cursor::begin(Feed::Touches, UnixTime(1_700_000_000)))
     };
-    QueuedWrite::FirstCursors((first..first + cursors).map(cursor).collect())
+    QueuedWrite::FirstCursors((0..cursors).map(|number| cursor(first.wrapping_add(number))).collect())
 }
 
 fn bounds() -> BatchBounds {
@@ -78,6 +78,8 @@ fn bounds() -> BatchBounds {
 fn one_shard() -> Shards {
     let mut shards = Shards::new(1);
     shards.open(AssignedShard { shard: Shard(0), number: 1 }, State::default());
+    // With whom its days begin: or the first write would have these records, too.
+    shards.take(write(usize::MAX, 1), &mut Batch::default());
     shards
 }
 

@@ -14,6 +14,8 @@ pub struct TopicNames {
     pub dead_letters: String,
     pub registry: String,
     pub state: String,
+    /// Absent where none is wanted. It may be missing all the same.
+    pub ledger: Option<String>,
 }
 
 impl TopicNames {
@@ -24,9 +26,11 @@ impl TopicNames {
             dead_letters: name("dead-letters"),
             registry: name("registry"),
             state: name("state"),
+            ledger: Some(name("ledger")),
         }
     }
 
+    /// Those without which nothing runs.
     pub fn all(&self) -> impl Iterator<Item = &String> {
         self.events.values().chain([&self.dead_letters, &self.registry, &self.state])
     }

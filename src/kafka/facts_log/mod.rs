@@ -79,6 +79,8 @@
 
 pub mod limits;
 
+pub(super) mod ledger_topic;
+
 pub(super) mod topics;
 
 pub mod writer;
@@ -144,7 +146,8 @@ impl FactsLog {
         let health = observers.health.clone();
         let partitions = PartitionSession::new(settings.clone(), group, topic, observers);
         let fences = Arc::new(OwnFences::new(&settings, id_kinds));
-        let opener = FactsLogOpener { settings, encoders, registrations, clock, profile, fences, health };
+        let ledger = Arc::default();
+        let opener = FactsLogOpener { settings, encoders, registrations, clock, profile, fences, health, ledger };
         FactsLog { opener: Arc::new(opener), partitions }
     }
 

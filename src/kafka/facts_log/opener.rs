@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::ledger_topic::{LedgerStanding, NoLedger};
 use super::own_fence::OwnFences;
 use super::ownership::FactsOwnership;
 use super::peers::InstanceProfile;
@@ -42,6 +43,7 @@ pub struct FactsLogOpener {
     pub profile: InstanceProfile,
     pub fences: Arc<OwnFences>,
     pub health: Arc<PipelineHealth>,
+    pub ledger: Arc<LedgerStanding>,
 }
 
 /// How long the generation that follows on a refused one is waited for. A member hears of it with its next heartbeat.
@@ -56,6 +58,7 @@ pub struct FactsSession {
     profile: InstanceProfile,
     instance_id: String,
     clock: RecordClock,
+    ledger: Arc<LedgerStanding>,
     /// Ends the watch over the other instances.
     _watch: DropGuard,
 }
@@ -78,10 +81,16 @@ impl FactsSession {
             return Err(TransactionError::ShardsLost(lost));
         }
         let now = (self.clock)();
+        // They were counted as published. Planned anew they are dead letters, which are remembered as well.
+        if self.writer.has_aged(batch, now) {
+            return Err(TransactionError::Reopen(
+                "facts have grown too old for their topic since they were planned: they are asked for again".into(),
+            ));
+        }
         let write = |send: RecordSink<'_>| self.writer.write(batch, now, send);
         let offsets =
             self.offsets(batch, owner.clone()).map_err(|error| TransactionError::Reopen(LogError::new(error)))?;
-        self.transactions.commit(write, &offsets).map_err(|error| match error {
+        self.transactions.commit(write, &offsets).map_err(|error| match self.without_ledger(error) {
             // It was aborted, so the same batch may go on under the next generation, if that still has all its shards.
             TransactionError::Revoked(reason) => self.wait_for_another(&owner, reason),
             TransactionError::NoteTooLarge(reason) => self.shorten_notes(reason),
@@ -91,6 +100,24 @@ impl FactsSession {
             }
             error => error,
         })
+    }
+
+    /// What the ledger refuses holds up no fact: the log is opened anew, and goes on without it.
+    fn without_ledger(&self, error: TransactionError) -> TransactionError {
+        let ledger = self.writer.topics.ledger.as_deref();
+        match &error {
+            TransactionError::NotAllowed { topic: Some(topic), reason }
+            | TransactionError::Refused { topic, reason }
+            | TransactionError::TooLarge { topic, reason }
+            | TransactionError::WrongTime { topic, reason, .. }
+                if ledger == Some(topic.as_str()) =>
+            {
+                let reason = reason.with_causes();
+                self.ledger.refused(topic, &reason);
+                TransactionError::Reopen(LogError::from(format!("the ledger {topic} refuses a record: {reason}")))
+            }
+            _ => error,
+        }
     }
 
     /// What stands beside the offsets is shorter from here on, and the same batch is tried again with that.
@@ -152,14 +179,18 @@ impl FactsLogOpener {
         let transactions = Transactions::open(config, &names.state, self.settings.tried_group(&self.settings.name))?;
         tracing::debug!("earlier writers are fenced");
         reach(Failpoint::Fenced);
-        let writer = Arc::new(self.writer(learned, &FactTopics { limits, ..topics }));
+        let tells_days = self.tells_days(&topics);
+        let topics = FactTopics { limits, ..topics };
+        let writer = Arc::new(self.writer(learned, &topics));
         let clock = self.clock.clone();
         let (profile, instance_id) = (self.profile.clone(), self.settings.instance_id.clone());
         let _watch = self.watch_others(partitions);
         let age_limits = topics.age_limits(names);
         let refusal = refusal(writer.clone(), clock.clone());
         let held = membership.clone();
-        let session = FactsSession { transactions, writer, membership: held, profile, instance_id, clock, _watch };
+        let ledger = self.ledger.clone();
+        let session =
+            FactsSession { transactions, writer, membership: held, profile, instance_id, clock, ledger, _watch };
         let Registrations { schemas, framing } = self.registrations.clone();
         let runtime = Handle::current();
         let health = self.health.clone();
@@ -167,9 +198,30 @@ impl FactsLogOpener {
             RegistryFollower::start(&self.settings, schemas, framing, partitions, health, runtime)
                 .map_err(|error| OpenError::Again(error.into()))?;
         let (settings, fences) = (self.settings.clone(), self.fences.clone());
-        let ownership =
-            FactsOwnership { settings, fences, membership, changes, partitions, refusal, registry, registered };
+        let ownership = FactsOwnership {
+            settings,
+            fences,
+            membership,
+            changes,
+            partitions,
+            refusal,
+            tells_days,
+            registry,
+            registered,
+        };
         Ok((session, Opened { partitions, age_limits, ownership: Box::new(ownership) }))
+    }
+
+    /// Whether the ledger is told of days. Where it is not though one is wanted, that is said.
+    fn tells_days(&self, topics: &FactTopics) -> bool {
+        if self.settings.topics.ledger.is_none() || self.ledger.has_refused() {
+            return false;
+        }
+        let without_schema = || (!self.encoders.has_ledger()).then_some(NoLedger::WithoutSchema);
+        let lacking = topics.no_ledger.clone().or_else(without_schema);
+        let tells = lacking.is_none();
+        lacking.into_iter().for_each(|reason| self.ledger.say(reason));
+        tells
     }
 
     /// Writes what the topics take, by what they tell and by what they have refused.

@@ -39,6 +39,8 @@ pub(super) struct FactsOwnership {
     pub partitions: i32,
     /// What the topics do not take.
     pub refusal: EventRefusal,
+    /// Whether there is a ledger of days.
+    pub tells_days: bool,
     pub registry: RegistryFollower,
     pub registered: FollowedEvents,
 }
@@ -83,13 +85,14 @@ impl FactsOwnership {
             })
             .unzip();
         let (settings, membership) = (self.settings.clone(), self.membership.clone());
-        let (refusal, runtime) = (self.refusal.clone(), Handle::current());
+        let (refusal, tells_days, runtime) = (self.refusal.clone(), self.tells_days, Handle::current());
         // librdkafka's calls block, and a takeover may wait for minutes.
         tokio::task::spawn_blocking(move || {
             let senders = RefCell::new(senders);
             let tell = |assigned: AssignedShard, restored: RestoredState| {
                 let restored = restored.map(|mut state| {
                     state.refuse(refusal.clone());
+                    state.tell_days(tells_days);
                     state
                 });
                 // Whoever waited may have given up.

@@ -2,6 +2,7 @@
 
 use crate::commit::log::OpenError;
 use crate::kafka::client::settings::{Settings, TopicNames};
+use crate::kafka::facts_log::ledger_topic::{self, NoLedger};
 use crate::kafka::facts_log::limits::SizeLimits;
 use crate::kafka::topics::preparation::{self, FoundTopics};
 use crate::kafka::topics::settings::{RECORD_BYTES_DEFAULT, TopicAges, TopicKind};
@@ -9,12 +10,14 @@ use crate::model::age::AgeLimits;
 use crate::model::feed::PerEventTopic;
 
 /// What the topics are like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FactTopics {
     /// Partitions of the registry topic, and of the state topic.
     pub partitions: i32,
     pub limits: SizeLimits,
     pub ages: PerEventTopic<TopicAges>,
+    /// Why no day can be told to the ledger, where one is wanted.
+    pub no_ledger: Option<NoLedger>,
 }
 
 /// Makes the topics what they have to be.
@@ -29,6 +32,7 @@ pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
     // Before the problems end the start: an operator then sees both at once.
     found.say_risks();
     found.require_sound()?;
+    let no_ledger = ledger_topic::lacking(settings, &found).await;
     let FoundTopics { takes, ages, .. } = found;
     let limit = |topic: &String| takes.get(topic).map_or(RECORD_BYTES_DEFAULT, |takes| takes.bytes);
     let limits = SizeLimits {
@@ -37,7 +41,7 @@ pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
         state: limit(&names.state),
     };
     let ages = PerEventTopic::new(|topic| ages.get(&names.events[topic]).copied().unwrap_or_default());
-    Ok(FactTopics { partitions: partitions.unwrap_or(1), limits, ages })
+    Ok(FactTopics { partitions: partitions.unwrap_or(1), limits, ages, no_ledger })
 }
 
 /// How many partitions the registry has, where it is there. That the state has as many is a problem where it is not so.
@@ -68,6 +72,7 @@ impl FactTopics {
 pub fn kinds(names: &TopicNames) -> Vec<(&str, TopicKind)> {
     let tables = [(&names.registry, TopicKind::Table), (&names.state, TopicKind::Table)];
     let events = names.events.values().map(|name| (name, TopicKind::Events));
-    let all = tables.into_iter().chain(events).chain([(&names.dead_letters, TopicKind::DeadLetters)]);
+    let ledger = names.ledger.iter().map(|name| (name, TopicKind::Ledger));
+    let all = tables.into_iter().chain(events).chain([(&names.dead_letters, TopicKind::DeadLetters)]).chain(ledger);
     all.map(|(name, kind)| (name.as_str(), kind)).collect()
 }

@@ -2,13 +2,15 @@
 //!
 //! What can't be published becomes a dead letter in the same transaction. The encoded size of a record and the limit of its
 //! topic are known here, so the state asks [`FactWriter::refusal`] before it plans an event, and remembers what is refused. What
-//! has grown too old since then is only seen when it is written: it becomes a dead letter as well, which nobody remembers.
+//! has grown too old since then is only seen when it is written ([`FactWriter::has_aged`]): the log is opened anew then, for it was
+//! counted as published. Were it written all the same, it would be a dead letter that nobody remembers.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::avro::encode::Encoders;
 use crate::model::batch::{Batch, Event, ShardRecord};
+use crate::model::day_record::{DayContent, DayRecord};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::fact::{FactContent, FactId, dead_row_id};
 use crate::model::feed::PerEventTopic;
@@ -66,6 +68,7 @@ impl FactWriter {
         for record in &batch.state {
             self.write_state(record, now, &mut send)?;
         }
+        self.write_days(&batch.days, now, &mut buffer, &mut send)?;
         for ShardRecord { assigned, key, value } in &batch.shard_records {
             send(Record {
                 topic: &self.topics.state,
@@ -140,6 +143,50 @@ impl FactWriter {
     ) -> Result<(), E> {
         let to = DeadLetterTopic { topic: &self.topics.dead_letters, limit: self.limits.dead_letters };
         to.write(letter, &self.encoders, now, buffer, send)
+    }
+
+    /// Whether it has events that have become too old for their topic at `now`: they were planned to be published, and counted so.
+    pub fn has_aged(&self, batch: &Batch, now: UnixMillis) -> bool {
+        if self.oldest.values().all(|oldest| oldest.is_any()) {
+            return false;
+        }
+        batch.events.iter().any(|event| self.destination(event).time(event, now).is_err())
+    }
+
+    /// What each day comes to at the end of the batch: what it was in between nobody would see.
+    ///
+    /// # Errors
+    /// That of `send`.
+    fn write_days<E>(
+        &self,
+        days: &[DayRecord],
+        now: UnixMillis,
+        buffer: &mut Vec<u8>,
+        send: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut written = HashSet::new();
+        for DayRecord { shard, content } in days.iter().rev() {
+            let key = content.key();
+            if !written.insert((*shard, key.clone())) {
+                continue;
+            }
+            send(Record {
+                topic: &self.topics.state,
+                partition: Some(shard.0),
+                key: Some(key.as_bytes()),
+                headers: &[],
+                value: Some(&content.value()),
+                timestamp: now,
+            })?;
+            let (DayContent::Counted(day), Some(topic)) = (content, &self.topics.ledger) else { continue };
+            // Whoever has planned it knows whether there is one. A schema that refuses what is made for it is a fault of this program.
+            if day.is_told() && self.encoders.day(day, *shard, buffer).is_ok() {
+                let key = day.ledger_key(*shard);
+                let (key, value) = (Some(key.as_bytes()), Some(buffer.as_slice()));
+                send(Record { topic, partition: None, key, headers: &[], value, timestamp: now })?;
+            }
+        }
+        Ok(())
     }
 
     /// # Errors

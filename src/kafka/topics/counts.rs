@@ -48,7 +48,7 @@ fn count_each(settings: &Settings, wanted: Vec<(String, TopicKind)>) -> Result<T
     if denied.is_empty() { Ok(counts) } else { Err(OpenError::Stop(denied.join("\n").into())) }
 }
 
-/// What may not be looked at is as good as missing, where it is somebody else's.
+/// What may not be looked at is as good as missing, where it is somebody else's or may be missing.
 ///
 /// # Errors
 /// [`OpenError::Stop`] where a right is missing, and [`OpenError::Again`] where the brokers can't be asked.
@@ -62,6 +62,7 @@ fn count(
         Ok(count) => Ok(count),
         Err(LookupError::Call(error)) => Err(OpenError::Again(error.into())),
         Err(_) if kind == TopicKind::OtherReplies => Ok(None),
+        Err(LookupError::NoRight { .. }) if kind == TopicKind::Ledger => Ok(None),
         Err(error @ LookupError::NoRight { .. }) => Err(OpenError::Stop(LogError::new(error))),
         Err(error @ LookupError::Topic { .. }) => Err(OpenError::Again(LogError::new(error))),
     }

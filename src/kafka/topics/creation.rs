@@ -12,6 +12,7 @@ use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::CALL_TIMEOUT;
 use crate::kafka::client::context::LogContext;
 use crate::kafka::client::settings::{Settings, TopicDefaults, TopicNames};
+use crate::text::with_causes;
 
 /// How long a topic that was just created may take to show up.
 const APPEAR_MAX: Duration = Duration::from_secs(30);
@@ -36,6 +37,8 @@ pub struct TriedTopics {
     pub planned: Vec<PlannedTopic>,
     /// What an operator has to change before.
     pub problems: Vec<String>,
+    /// Why the ledger would not be made, which is no problem.
+    pub ledger_refused: Option<String>,
 }
 
 /// A topic that the brokers do not make.
@@ -44,7 +47,8 @@ struct RefusedTopic {
     error: RDKafkaErrorCode,
 }
 
-/// Makes those of the `wanted` topics that are missing and made here, and brings `counts` up to date.
+/// Makes those of the `wanted` topics that are missing and made here, and brings `counts` up to date. Tells why the ledger could not
+/// be made, which holds up nothing.
 ///
 /// The order matters. Before anything is made, a lost state is told from a first start, which could not be done any more
 /// once it was made anew. Of the topics that are made the registry is the last: where it stands, the state has been there,
@@ -58,19 +62,34 @@ pub async fn create_missing(
     defaults: &TopicDefaults,
     wanted: &[(&str, TopicKind)],
     counts: &mut TopicCounts,
-) -> Result<(), OpenError> {
+) -> Result<Option<String>, OpenError> {
     refuse_lost_state(settings, wanted, counts).await?;
     let missing = missing(settings, defaults, wanted, counts);
     if missing.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let admin = admin_client(settings)?;
+    let (ledger, missing) = without_ledger(settings, missing);
     let (registry, others): (Vec<_>, Vec<_>) =
         missing.into_iter().partition(|topic| topic.name == settings.topics.registry);
     require_created(create(&admin, &others, false).await?)?;
     require_created(create(&admin, &registry, false).await?)?;
-    let made: Vec<&str> = wanted.iter().filter(|(_, kind)| kind.is_made_here()).map(|(topic, _)| *topic).collect();
-    wait_for(&made, settings, wanted, counts).await
+    let ledger_refused = match create(&admin, &ledger, false).await {
+        Ok(refused) => refused.into_iter().next().map(RefusedTopic::in_words),
+        Err(error) => Some(with_causes(&error)),
+    };
+    let is_made = |kind: TopicKind| match kind {
+        TopicKind::Ledger => ledger_refused.is_none(),
+        kind => kind.is_made_here(),
+    };
+    let made: Vec<&str> = wanted.iter().filter(|(_, kind)| is_made(*kind)).map(|(topic, _)| *topic).collect();
+    wait_for(&made, settings, wanted, counts).await?;
+    Ok(ledger_refused)
+}
+
+/// The ledger, and those that are needed.
+fn without_ledger(settings: &Settings, topics: Vec<PlannedTopic>) -> (Vec<PlannedTopic>, Vec<PlannedTopic>) {
+    topics.into_iter().partition(|topic| settings.topics.ledger.as_ref() == Some(&topic.name))
 }
 
 /// Asks the brokers whether they would make what [`create_missing`] makes. Nothing is made.
@@ -87,15 +106,19 @@ pub async fn try_missing(
         Err(OpenError::Stop(reason)) => vec![reason.with_causes()],
         looked => looked.map(|()| Vec::new())?,
     };
-    let planned = missing(settings, defaults, wanted, counts);
+    let (ledger, mut planned) = without_ledger(settings, missing(settings, defaults, wanted, counts));
     let admin = admin_client(settings)?;
+    let ledger_refused = create(&admin, &ledger, true).await?.into_iter().next().map(RefusedTopic::in_words);
     for refused in create(&admin, &planned, true).await? {
         match refused.into_error() {
             OpenError::Stop(reason) => problems.push(reason.with_causes()),
             passing => return Err(passing),
         }
     }
-    Ok(TriedTopics { planned, problems })
+    if ledger_refused.is_none() {
+        planned.extend(ledger);
+    }
+    Ok(TriedTopics { planned, problems, ledger_refused })
 }
 
 /// Those of the `wanted` topics that are made here and not there.
@@ -127,7 +150,9 @@ fn table_partitions(settings: &Settings, defaults: &TopicDefaults, counts: &Topi
 
 fn made_with(kind: TopicKind, defaults: &TopicDefaults) -> Vec<(&'static str, String)> {
     let retention = match kind {
-        TopicKind::Table | TopicKind::OthersTable => return vec![("cleanup.policy", "compact".to_owned())],
+        TopicKind::Table | TopicKind::OthersTable | TopicKind::Ledger => {
+            return vec![("cleanup.policy", "compact".to_owned())];
+        }
         TopicKind::Events => retention_text(defaults),
         // Nothing that waits, and nothing that has to be looked at, may be gone before somebody comes.
         TopicKind::DeadLetters | TopicKind::RequestsAndReplies | TopicKind::OtherReplies => "-1".to_owned(),
@@ -232,6 +257,11 @@ async fn refuse_lost_state(
 }
 
 impl RefusedTopic {
+    /// Why it is not made.
+    fn in_words(self) -> String {
+        with_causes(&LogError::because("the brokers refuse it", self.error))
+    }
+
     /// What an operator has to change stops the start; everything else may pass.
     fn into_error(self) -> OpenError {
         let RefusedTopic { name, error } = self;

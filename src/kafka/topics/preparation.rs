@@ -36,6 +36,10 @@ pub struct FoundTopics {
     pub missing_replies: Vec<String>,
     /// Those that are not there yet and would be made. None where all that could be were.
     pub planned: Vec<PlannedTopic>,
+    /// Why the brokers do not make the ledger.
+    pub ledger_refused: Option<String>,
+    /// Why there is no ledger though it is wanted, where that was asked for.
+    pub no_ledger: Option<String>,
 }
 
 /// Makes the `wanted` topics that are missing, where that is wished, and looks at all of them. The order matters: what is
@@ -46,10 +50,11 @@ pub struct FoundTopics {
 /// [`FoundTopics::problems`].
 pub async fn find(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<FoundTopics, OpenError> {
     let mut counts = count_all(settings, wanted).await?;
-    if let TopicPolicy::Create(defaults) = &settings.topic_policy {
-        create_missing(settings, defaults, wanted, &mut counts).await?;
-    }
-    FoundTopics::look(settings, wanted, counts).await
+    let ledger_refused = match &settings.topic_policy {
+        TopicPolicy::Create(defaults) => create_missing(settings, defaults, wanted, &mut counts).await?,
+        TopicPolicy::Check | TopicPolicy::Trust => None,
+    };
+    Ok(FoundTopics { ledger_refused, ..FoundTopics::look(settings, wanted, counts).await? })
 }
 
 /// The same without making any: what would be made is planned, and why it would not be stands among the problems.
@@ -58,13 +63,13 @@ pub async fn find(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<F
 /// [`OpenError`] where the topics can't be asked for.
 pub async fn inspect(settings: &Settings, wanted: &[(&str, TopicKind)]) -> Result<FoundTopics, OpenError> {
     let mut counts = count_all(settings, wanted).await?;
-    let TriedTopics { planned, problems } = match &settings.topic_policy {
+    let TriedTopics { planned, problems, ledger_refused } = match &settings.topic_policy {
         TopicPolicy::Create(defaults) => try_missing(settings, defaults, wanted, &mut counts).await?,
         TopicPolicy::Check | TopicPolicy::Trust => TriedTopics::default(),
     };
     let is_planned = |topic: &str| planned.iter().any(|planned| planned.name == topic);
     let there: Vec<_> = wanted.iter().copied().filter(|(topic, _)| !is_planned(topic)).collect();
-    let mut found = FoundTopics { planned, ..FoundTopics::look(settings, &there, counts).await? };
+    let mut found = FoundTopics { planned, ledger_refused, ..FoundTopics::look(settings, &there, counts).await? };
     found.problems.extend(problems.into_iter().map(TopicMismatch::from));
     Ok(found)
 }
@@ -117,7 +122,7 @@ impl FoundTopics {
         for (topic, kind) in wanted.iter().filter(|(topic, _)| !self.counts.contains_key(*topic)) {
             match kind {
                 TopicKind::OtherReplies => self.missing_replies.push((*topic).to_owned()),
-                TopicKind::OthersTable => {}
+                TopicKind::OthersTable | TopicKind::Ledger => {}
                 _ => self
                     .problems
                     .push(format!("topic {topic} does not exist; create it (`promoter-connector topics create`), or set topics.create = true").into()),

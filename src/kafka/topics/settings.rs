@@ -27,6 +27,8 @@ pub(in crate::kafka) enum TopicKind {
     Table,
     /// Such a one that the other log makes and checks: it may be missing yet.
     OthersTable,
+    /// A compacted table of what nobody here reads: it may be missing, and is not insisted on.
+    Ledger,
 }
 
 impl TopicKind {
@@ -159,6 +161,7 @@ impl DescribedTopic<'_> {
         match self.kind {
             // Somebody else's: replies are sent there as if it had Kafka's defaults.
             TopicKind::OtherReplies => TopicFindings { problems: Vec::new(), risks: vec![HIDDEN.to_owned()] },
+            TopicKind::Ledger => TopicFindings::default(),
             _ => TopicFindings { problems: vec![format!("topic {}: {HIDDEN}", self.topic).into()], risks: Vec::new() },
         }
     }
@@ -201,6 +204,12 @@ impl DescribedTopic<'_> {
             return Vec::new();
         }
         let mut risks = Vec::new();
+        if self.kind == TopicKind::Ledger && self.setting("cleanup.policy") != "compact" {
+            let policy = self.setting("cleanup.policy");
+            risks.push(format!(
+                "cleanup.policy={policy}: what is told of a day is deleted with time; set it to compact"
+            ));
+        }
         if self.replicas == 1 {
             risks.push("one replica: with its broker all of it is lost".to_owned());
         } else if self.setting("min.insync.replicas") == "1" {

@@ -44,7 +44,9 @@ pub(in crate::simulator) fn compared(record: RecordKind) -> Option<Vec<&'static 
         RecordKind::Touch => &[&TOUCH],
         RecordKind::Order => &[&TOUCH, &PAYMENT],
         RecordKind::DeadLetter => &[&[RAW]],
-        RecordKind::MaterialRequest | RecordKind::MaterialResult | RecordKind::Promoter => return None,
+        RecordKind::MaterialRequest | RecordKind::MaterialResult | RecordKind::Promoter | RecordKind::LedgerDay => {
+            return None;
+        }
     };
     Some([&PROMOTER[..], &own.concat()].concat())
 }

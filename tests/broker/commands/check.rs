@@ -14,8 +14,8 @@ use crate::harness::rights::{READ, WRITE};
 use crate::harness::security::{PASSWORD, PLAIN_USER};
 use crate::harness::simulator::Simulator;
 
-const TOPICS: [&str; 7] =
-    ["touches", "orders", "dead-letters", "material.requests", "material.results", "registry", "state"];
+const TOPICS: [&str; 8] =
+    ["touches", "orders", "dead-letters", "material.requests", "material.results", "registry", "state", "ledger"];
 
 /// Nothing goes wrong in it: whoever checks tries everything once.
 fn calm(context: &Context) -> Result<Simulator> {
@@ -42,7 +42,7 @@ pub fn sound(context: &Context) -> Result<()> {
     let check = || answer(context, &config, &["check", "--json"])?.must_end_with(0)?.json();
     let report = check()?;
     let found = findings(&report)?;
-    ensure!(found["topics"][0].1.contains("7 would be made"), "{report}");
+    ensure!(found["topics"][0].1.contains("8 would be made"), "{report}");
     ensure!(found["state"][0].1.contains("first start"), "{report}");
     for topic in TOPICS {
         ensure!(context.topics().partitions(&context.topics().name(topic))? == 0, "no topic is made: {topic}");

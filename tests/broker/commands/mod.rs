@@ -20,6 +20,8 @@ mod topics;
 mod verify;
 mod whereabouts;
 
+pub(super) use status::ledger_sums;
+
 pub const CASES: &[Case] = &[
     Case::shared(
         "commands: check: a start that would work is told so, before the first and beside a running one",
@@ -38,6 +40,10 @@ pub const CASES: &[Case] = &[
     Case::shared(
         "commands: status: the progress of all is told while no instance runs",
         status::told_without_instances,
+    ),
+    Case::shared(
+        "commands: status: days are complete as the ledger says, over a kill, with what the upstream has shown",
+        status::days_are_complete,
     ),
     Case::shared(
         "commands: explain: why a promoter stands still is told, whether an instance runs or not",
@@ -92,4 +98,10 @@ fn command(context: &Context, config: &str, arguments: &[&str]) -> Result<Comman
 
 fn answer(context: &Context, config: &str, arguments: &[&str]) -> Result<Answer> {
     Answer::of(command(context, config, arguments)?.output().context("the command does not start")?)
+}
+
+/// All that a command says that ends with `code`.
+pub(in crate::broker) fn told(context: &Context, config: &str, arguments: &[&str], code: i32) -> Result<String> {
+    let Answer { shown, told, .. } = answer(context, config, arguments)?.must_end_with(code)?;
+    Ok(shown + &told)
 }

@@ -19,7 +19,7 @@ pub fn registered(context: &Context) -> Result<()> {
     };
     let all = |rows: &[Value], registration: &str| rows.iter().all(|row| row["registration"] == registration);
     let checked = rows("check", 0)?;
-    ensure!(checked.len() == 6 && all(&checked, "possible"), "{checked:?}");
+    ensure!(checked.len() == 7 && all(&checked, "possible"), "{checked:?}");
     ensure!(all(&rows("list", 0)?, "missing"), "nothing is registered by a check");
     let registered = rows("register", 0)?;
     ensure!(all(&registered, "registered"), "{registered:?}");

@@ -37,6 +37,7 @@ var kinds = map[string]struct {
 	"MaterialRequest": {"material-request.avsc", func() any { return new(promoter.MaterialRequest) }},
 	"MaterialResult":  {"material-result.avsc", func() any { return new(promoter.MaterialResult) }},
 	"Promoter":        {"promoter.avsc", func() any { return new(promoter.Promoter) }},
+	"LedgerDay":       {"ledger-day.avsc", func() any { return new(promoter.LedgerDay) }},
 }
 
 type decoder struct {

@@ -16,7 +16,8 @@ from pathlib import Path
 import promoter
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-KINDS = [promoter.Touch, promoter.Order, promoter.DeadLetter, promoter.MaterialRequest, promoter.MaterialResult, promoter.Promoter]
+KINDS = [promoter.Touch, promoter.Order, promoter.DeadLetter, promoter.MaterialRequest, promoter.MaterialResult, promoter.Promoter,
+         promoter.LedgerDay]
 RECORDS, OUT, REGISTRY = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 
 

@@ -4,6 +4,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import avro from "avsc";
 import { Promoter as DeadLetters } from "./generated/DeadLetter.js";
+import { Promoter as LedgerDays } from "./generated/LedgerDay.js";
 import { Promoter as MaterialRequests } from "./generated/MaterialRequest.js";
 import { Promoter as MaterialResults } from "./generated/MaterialResult.js";
 import { Promoter as Orders } from "./generated/Order.js";
@@ -61,6 +62,7 @@ const KINDS = {
   MaterialRequest: new Kind<MaterialRequests.MaterialRequest>(MaterialRequests.MaterialRequestSchema),
   MaterialResult: new Kind<MaterialResults.MaterialResult>(MaterialResults.MaterialResultSchema),
   Promoter: new Kind<Promoters.Promoter>(Promoters.PromoterSchema),
+  LedgerDay: new Kind<LedgerDays.LedgerDay>(LedgerDays.LedgerDaySchema),
 };
 
 const [records, out, registry] = process.argv.slice(2);

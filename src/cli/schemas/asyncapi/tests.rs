@@ -55,6 +55,7 @@ fn each_topic_is_a_channel_of_its_address_with_the_schema_that_is_registered() {
     let addresses: BTreeSet<&str> = channels.values().map(|channel| channel["address"].as_str().unwrap()).collect();
     let expected = [
         "promoter.dead-letters",
+        "promoter.ledger",
         "promoter.material.requests",
         "promoter.material.results",
         "promoter.orders",

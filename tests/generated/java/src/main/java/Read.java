@@ -21,6 +21,7 @@ import org.apache.avro.message.BinaryMessageDecoder;
 import org.apache.avro.specific.SpecificDatumReader;
 import org.apache.avro.specific.SpecificRecordBase;
 import promoter.DeadLetter;
+import promoter.LedgerDay;
 import promoter.MaterialRequest;
 import promoter.MaterialResult;
 import promoter.Order;
@@ -41,7 +42,8 @@ public final class Read {
       "DeadLetter", new Kind(DeadLetter.getDecoder(), DeadLetter.getClassSchema()),
       "MaterialRequest", new Kind(MaterialRequest.getDecoder(), MaterialRequest.getClassSchema()),
       "MaterialResult", new Kind(MaterialResult.getDecoder(), MaterialResult.getClassSchema()),
-      "Promoter", new Kind(Promoter.getDecoder(), Promoter.getClassSchema()));
+      "Promoter", new Kind(Promoter.getDecoder(), Promoter.getClassSchema()),
+      "LedgerDay", new Kind(LedgerDay.getDecoder(), LedgerDay.getClassSchema()));
 
   final String registry;
   final Map<Integer, Schema> writers = new HashMap<>();
