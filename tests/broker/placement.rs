@@ -26,8 +26,8 @@ fn places(context: &Context) -> Result<()> {
         for record in records {
             let key = record.key.as_deref().context("every record has a key")?;
             let promoter = match topic {
-                // Whose the topic is, and how far requests are answered: no promoter's.
-                "state" if Fence::connector_of(key).is_some() || key.starts_with(b"answered/") => continue,
+                // Whose the topic is, how far requests are answered, and what was published of each day: no promoter's.
+                "state" if Fence::connector_of(key).is_some() || is_of_no_promoter(key) => continue,
                 "state" => StateKey::decode(key)?.promoter().clone(),
                 _ => Promoter::from_key(&record.key_text())?,
             };
@@ -36,4 +36,8 @@ fn places(context: &Context) -> Result<()> {
         }
     }
     connector.must_run()
+}
+
+fn is_of_no_promoter(key: &[u8]) -> bool {
+    key == b"days" || [&b"answered/"[..], b"day/"].iter().any(|prefix| key.starts_with(prefix))
 }

@@ -124,7 +124,8 @@ impl DayReport {
             connector: connector.to_owned(),
             as_of: now.rfc3339(),
             day: day.to_string(),
-            complete: feeds.iter().all(|feed| feed.complete),
+            // Where nobody is polled nothing is known of any day.
+            complete: !feeds.is_empty() && feeds.iter().all(|feed| feed.complete),
             feeds,
         }
     }
@@ -138,6 +139,10 @@ impl DayReport {
         let DayReport { connector, day, complete, feeds, .. } = self;
         let verdict = if *complete { "complete" } else { "not complete" };
         let mut text = format!("{connector}: {day} is {verdict}\n\n");
+        if feeds.is_empty() {
+            text += "nobody is polled\n";
+            return text;
+        }
         let width = feeds.iter().map(|feed| feed.app_id.len()).max().unwrap_or(0).max("app".len());
         text += &format!("{:width$}  feed      published  dead letters       shown  closed\n", "app");
         for feed in feeds {
@@ -316,6 +321,12 @@ mod tests {
         assert_eq!(held.missing(), "no: 1 behind, 1 paused");
         let first: Vec<&str> = held.held_up_by.iter().map(|row| row.promoter.as_str()).collect();
         assert_eq!(first, ["wx1/a", "wx1/b"]);
+    }
+
+    #[test]
+    fn where_nobody_is_polled_no_day_is_complete() {
+        let report = DayReport::of("promoters", day(DAY), UnixMillis(0), BTreeMap::new(), 10);
+        assert!(!report.is_complete() && report.text().contains("nobody is polled"));
     }
 
     #[test]
