@@ -275,7 +275,7 @@ fn a_missing_file_is_reported_with_where_it_was_looked_for() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(96))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
 
     /// The full example with some values replaced and some lines left out.
     #[test]

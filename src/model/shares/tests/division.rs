@@ -7,6 +7,8 @@ use crate::model::shares::wanted::{BudgetSize, ShareNeed, wanted};
 use crate::model::shares::{WHOLE, equal, least};
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(768))]
+
     #[test]
     fn what_is_wanted_is_no_more_than_the_whole_and_leaves_everybody_something(
         needs in proptest::collection::vec((0..10_000_000_u64, 0..100_u64), 1..200),

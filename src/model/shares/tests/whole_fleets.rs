@@ -26,6 +26,8 @@ fn exceeded(fleet: &mut Fleet, rounds: usize, steps: &[Option<Step>]) -> Result<
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(768))]
+
     #[test]
     fn all_together_never_have_more_than_the_whole(
         partitions in 1..8_usize,
