@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use clap::Args;
+use serde::Serialize;
 
+use self::day_report::DayReport;
 use self::fleet::FleetStatus;
 use self::probe::Probe;
 use super::promoters::TimeBound;
@@ -60,21 +62,19 @@ pub fn run(path: &Path, options: &StatusOptions) -> Result<(), Failure> {
     let view = RegistryView::read(config.changes, options.bound.until())?;
     if let Some(day) = options.day {
         let report = day::report(&view, day, options.worst)?;
-        stdout::print(&if options.json {
-            serde_json::to_string(&report).map_err(anyhow::Error::from)? + "\n"
-        } else {
-            report.text()
-        })?;
+        print(&report, options.json, DayReport::text)?;
         view.tell_unreadable();
         return if report.is_complete() { Ok(()) } else { Err(Failure::Found { exit_code: 1 }) };
     }
     let cursors = cursors::read(&view)?;
     let status = FleetStatus::of(&view, &cursors, clock::now().as_seconds(), options.worst);
-    stdout::print(&if options.json {
-        serde_json::to_string(&status).map_err(anyhow::Error::from)? + "\n"
-    } else {
-        status.text()
-    })?;
+    print(&status, options.json, FleetStatus::text)?;
     view.tell_unreadable();
     Ok(())
+}
+
+/// # Errors
+/// Where it can't be written.
+fn print<R: Serialize>(report: &R, as_json: bool, text: impl Fn(&R) -> String) -> anyhow::Result<()> {
+    stdout::print(&if as_json { serde_json::to_string(report)? + "\n" } else { text(report) })
 }

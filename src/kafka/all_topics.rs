@@ -16,10 +16,7 @@ pub use super::topics::preparation::FoundTopics;
 /// # Errors
 /// [`OpenError`] where they can't be asked for.
 pub async fn inspect(settings: &Settings, requests: Option<&RequestTopics>) -> Result<FoundTopics, OpenError> {
-    let mut found = preparation::inspect(settings, &wanted(settings, requests)).await?;
-    facts_log::topics::compare_tables(&mut found, &settings.topics);
-    found.no_ledger = facts_log::ledger_topic::lacking(settings, &found).await.map(|reason| reason.to_string());
-    Ok(found)
+    Ok(compared(settings, preparation::inspect(settings, &wanted(settings, requests)).await?).await)
 }
 
 /// Makes those that are missing, where the settings say so, and looks at all.
@@ -27,10 +24,14 @@ pub async fn inspect(settings: &Settings, requests: Option<&RequestTopics>) -> R
 /// # Errors
 /// [`OpenError`] where they can't be asked for or made.
 pub async fn make(settings: &Settings, requests: Option<&RequestTopics>) -> Result<FoundTopics, OpenError> {
-    let mut found = preparation::find(settings, &wanted(settings, requests)).await?;
+    Ok(compared(settings, preparation::find(settings, &wanted(settings, requests)).await?).await)
+}
+
+/// With what is only seen of several topics together, and why there would be no ledger.
+async fn compared(settings: &Settings, mut found: FoundTopics) -> FoundTopics {
     facts_log::topics::compare_tables(&mut found, &settings.topics);
     found.no_ledger = facts_log::ledger_topic::lacking(settings, &found).await.map(|reason| reason.to_string());
-    Ok(found)
+    found
 }
 
 /// How old facts may be, as far as the topics that are `found` tell.

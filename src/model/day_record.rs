@@ -162,7 +162,7 @@ impl DayContent {
     }
 
     /// Whether the key is that of such a record.
-    pub(crate) fn is_key(key: &[u8]) -> bool {
+    pub fn is_key(key: &[u8]) -> bool {
         key == BEGUN_KEY.as_bytes() || key.starts_with(DAY_PREFIX.as_bytes())
     }
 

@@ -94,6 +94,9 @@ pub fn standing(feed: Feed, cursor: Cursor, written: UnixTime) -> Option<Day> {
     cursor.polled.then(|| complete.max(Day::in_beijing(cursor.start)))
 }
 
+/// On which day each of a promoter's cursors [stands](standing).
+pub(super) type Standings = PerFeed<Option<Day>>;
+
 /// From which day on the days of a shard are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Begun {
@@ -149,7 +152,7 @@ impl Days {
         match record {
             DayContent::Begun(day) => self.begun = Begun::From(day),
             DayContent::Counted(CountedDay { key: DayKey { app, feed, day }, status, .. }) => {
-                self.feed(&app, feed).days.insert(day, status);
+                self.feeds(&app)[feed].days.insert(day, status);
             }
         }
     }
@@ -159,7 +162,7 @@ impl Days {
         if key == BEGUN_KEY.as_bytes() {
             self.begun = Begun::Fresh;
         } else if let Some(DayKey { app, feed, day }) = DayKey::read(key) {
-            self.feed(&app, feed).days.remove(&day);
+            self.feeds(&app)[feed].days.remove(&day);
         }
     }
 
@@ -185,10 +188,16 @@ impl Days {
         }
     }
 
-    /// A cursor comes to stand on `to`, or leaves `from`.
-    pub fn moved(&mut self, app: &str, feed: Feed, from: Option<Day>, to: Option<Day>) {
-        if from != to {
-            self.feed(app, feed).moved(from, to);
+    /// The cursors of a promoter come to stand on `to`, and leave `from`.
+    pub fn moved(&mut self, app: &str, from: Standings, to: Standings) {
+        if from == to {
+            return;
+        }
+        let feeds = self.feeds(app);
+        for feed in Feed::ALL {
+            if from[feed] != to[feed] {
+                feeds[feed].moved(from[feed], to[feed]);
+            }
         }
     }
 
@@ -215,7 +224,7 @@ impl Days {
         let mut changed: PerFeed<Changed> = PerFeed::default();
         for (feed, day, counts) in tally.0 {
             if day >= begun {
-                self.feed(app, feed).count(day, counts, observed_at, &mut changed[feed]);
+                self.feeds(app)[feed].count(day, counts, observed_at, &mut changed[feed]);
             }
         }
         self.settle(app, changed, Some(observed_at), batch);
@@ -281,12 +290,11 @@ impl Days {
         }
     }
 
-    fn feed(&mut self, app: &str, feed: Feed) -> &mut FeedDays {
+    fn feeds(&mut self, app: &str) -> &mut PerFeed<FeedDays> {
         if !self.apps.contains_key(app) {
             self.apps.insert(app.into(), PerFeed::default());
         }
-        let feeds = self.apps.get_mut(app).expect("it was put there where it was not");
-        &mut feeds[feed]
+        self.apps.get_mut(app).expect("it was put there where it was not")
     }
 
     fn known(&mut self, app: &str) -> Option<(Arc<str>, &mut PerFeed<FeedDays>)> {

@@ -20,7 +20,7 @@ use foldhash::fast::RandomState;
 use super::batch::{Batch, ShardRecord};
 use super::cursor::Cursor;
 use super::day_record::DayContent;
-use super::days::{Days, standing};
+use super::days::{Days, Standings, standing};
 use super::dead_letter::DeadLetter;
 use super::disposition::RowCounts;
 use super::feed::{Feed, PerFeed};
@@ -34,7 +34,7 @@ use super::removal::{Removal, RemovalStep};
 use super::rewind::{MetRewind, Rewind};
 use super::shard::{AssignedShard, Shard};
 use super::state_record::{StateKey, StateValue};
-use super::time::{Day, UnixTime};
+use super::time::UnixTime;
 
 /// A promoter's cursors.
 pub(crate) type Cursors = PerFeed<Option<Cursor>>;
@@ -177,9 +177,7 @@ impl State {
     /// The cursors of a promoter stood elsewhere before.
     fn note_moves(&mut self, promoter: &Promoter, stood: Standings) {
         let stands = self.stands(promoter);
-        for feed in Feed::ALL {
-            self.days.moved(promoter.app_id(), feed, stood[feed], stands[feed]);
-        }
+        self.days.moved(promoter.app_id(), stood, stands);
     }
 
     /// Plans a page: adds what has to be written to `batch`, and takes it as known from here on.
@@ -191,9 +189,7 @@ impl State {
         self.facts = (self.facts + facts(feeds)).saturating_sub(before);
         let stands = standings(feeds);
         if stands != stood && !self.aside.contains(&promoter) {
-            for feed in Feed::ALL {
-                self.days.moved(promoter.app_id(), feed, stood[feed], stands[feed]);
-            }
+            self.days.moved(promoter.app_id(), stood, stands);
         }
         self.days.take(promoter.app_id(), tally, observed_at, batch);
         counts
@@ -415,10 +411,7 @@ impl State {
         let is_polled = self.promoters.keys().next().is_some();
         self.days.restored(is_polled);
         for (promoter, feeds) in self.promoters.iter().filter(|(promoter, _)| !self.aside.contains(promoter)) {
-            let stands = standings(feeds);
-            for feed in Feed::ALL {
-                self.days.moved(promoter.app_id(), feed, None, stands[feed]);
-            }
+            self.days.moved(promoter.app_id(), Standings::default(), standings(feeds));
         }
         self.days.all_stand();
     }
@@ -428,9 +421,6 @@ impl State {
 fn facts(feeds: &FeedStates) -> usize {
     feeds.values().flatten().map(FeedState::remembered).sum()
 }
-
-/// On which day each of a promoter's cursors stands.
-type Standings = PerFeed<Option<Day>>;
 
 fn standings(feeds: &FeedStates) -> Standings {
     PerFeed::new(|feed| {

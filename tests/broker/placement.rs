@@ -1,6 +1,7 @@
 //! Every record stands in the partition of its promoter.
 
 use anyhow::{Context as _, Result, ensure};
+use promoter_connector::model::day_record::DayContent;
 use promoter_connector::model::fence::Fence;
 use promoter_connector::model::promoter::Promoter;
 use promoter_connector::model::shard::Shard;
@@ -27,7 +28,13 @@ fn places(context: &Context) -> Result<()> {
             let key = record.key.as_deref().context("every record has a key")?;
             let promoter = match topic {
                 // Whose the topic is, how far requests are answered, and what was published of each day: no promoter's.
-                "state" if Fence::connector_of(key).is_some() || is_of_no_promoter(key) => continue,
+                "state"
+                    if Fence::connector_of(key).is_some()
+                        || key.starts_with(b"answered/")
+                        || DayContent::is_key(key) =>
+                {
+                    continue;
+                }
                 "state" => StateKey::decode(key)?.promoter().clone(),
                 _ => Promoter::from_key(&record.key_text())?,
             };
@@ -36,8 +43,4 @@ fn places(context: &Context) -> Result<()> {
         }
     }
     connector.must_run()
-}
-
-fn is_of_no_promoter(key: &[u8]) -> bool {
-    key == b"days" || [&b"answered/"[..], b"day/"].iter().any(|prefix| key.starts_with(prefix))
 }

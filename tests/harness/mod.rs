@@ -16,6 +16,7 @@ pub mod directory;
 pub mod distribution;
 pub mod facts;
 pub mod http;
+pub mod http_exchange;
 pub mod judge;
 pub mod kafka;
 pub mod old_kafka;

@@ -1,10 +1,12 @@
 //! A schema registry to which nobody can register: it knows every subject but one.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use anyhow::{Context, Result};
+
+use super::http_exchange;
 
 /// Answers until the process ends.
 pub struct ReadOnlyRegistry {
@@ -31,21 +33,10 @@ impl ReadOnlyRegistry {
     }
 }
 
-fn answer(mut stream: TcpStream, unknown: &str) -> Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut request, mut length) = (String::new(), 0);
-    reader.read_line(&mut request)?;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        match header.trim_end().split_once(':') {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.trim().parse()?,
-            Some(_) => {}
-            None => break,
-        }
-    }
-    reader.read_exact(&mut vec![0; length])?;
-    let path = request.split(' ').nth(1).context("a path")?;
+fn answer(stream: TcpStream, unknown: &str) -> Result<()> {
+    let mut stream = BufReader::new(stream);
+    let (head, _) = http_exchange::read_request(&mut stream)?;
+    let path = head.split(' ').nth(1).context("a path")?;
     let (status, body) = if path.contains("/versions") || path.contains("/compatibility") {
         ("403 Forbidden", r#"{"error_code": 40301, "message": "nobody may register here"}"#.to_owned())
     } else if path.contains(unknown) {
@@ -55,9 +46,5 @@ fn answer(mut stream: TcpStream, unknown: &str) -> Result<()> {
         let id = 1 + path.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 1_000_000;
         ("200 OK", format!(r#"{{"id": {id}}}"#))
     };
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    Ok(stream.write_all(format!("{head}{body}").as_bytes())?)
+    http_exchange::answer(stream.get_mut(), status, &body)
 }

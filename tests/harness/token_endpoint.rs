@@ -1,6 +1,6 @@
 //! A token endpoint as an OIDC issuer has one: client credentials in, a signed JWT out, over TLS.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::BufReader;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,6 +16,7 @@ use openssl::sign::Signer;
 use openssl::ssl::SslAcceptor;
 use serde_json::{Value, json};
 
+use super::http_exchange;
 use super::security::{AUDIENCE, Security};
 
 pub const CLIENT_ID: &str = "connector";
@@ -120,12 +121,9 @@ impl Shared {
     fn exchange(&self, stream: TcpStream) -> Result<()> {
         stream.set_read_timeout(Some(EXCHANGE_BOUND))?;
         let mut stream = BufReader::new(self.tls.accept(stream)?);
-        let (head, body) = read_request(&mut stream)?;
+        let (head, body) = http_exchange::read_request(&mut stream)?;
         let (status, answer) = self.answer(&head, &body)?;
-        let text = answer.to_string();
-        let length = text.len();
-        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
-        stream.get_mut().write_all(format!("{head}connection: close\r\n\r\n{text}").as_bytes())?;
+        http_exchange::answer(stream.get_mut(), status, &answer.to_string())?;
         Ok(stream.get_mut().shutdown().map(drop)?)
     }
 
@@ -164,16 +162,4 @@ impl Shared {
         seen.issued.push(token.clone());
         Ok((token, ends as f64 - now.as_secs_f64()))
     }
-}
-
-/// The head and the body of a request.
-fn read_request(stream: &mut impl BufRead) -> Result<(String, String)> {
-    let mut head = String::new();
-    while stream.read_line(&mut head)? > 2 {}
-    let lengths = head
-        .lines()
-        .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
-    let mut body = vec![0; lengths.sum()];
-    stream.read_exact(&mut body)?;
-    Ok((head, String::from_utf8(body)?))
 }

@@ -94,7 +94,7 @@ impl Truth {
         let before = self.stands(of);
         (self.cursors[of], self.aside[of]) = (to, aside);
         let after = self.stands(of);
-        self.days.moved(APP, FEED, before, after);
+        self.days.moved(APP, standings(before), standings(after));
         self.first = self.first.into_iter().chain(after).min();
     }
 
@@ -153,7 +153,7 @@ impl Truth {
         }
         self.days.restored(self.cursors.iter().any(Option::is_some));
         for of in 0..PROMOTERS {
-            self.days.moved(APP, FEED, None, self.stands(of));
+            self.days.moved(APP, standings(None), standings(self.stands(of)));
         }
         self.days.all_stand();
         self.days.tell(self.tells);
@@ -216,17 +216,22 @@ proptest! {
     }
 }
 
+/// Those of a promoter of whom that feed alone is polled.
+fn standings(of_feed: Option<Day>) -> Standings {
+    PerFeed::new(|feed| of_feed.filter(|_| feed == FEED))
+}
+
 #[test]
 fn a_shard_that_was_polled_before_days_were_counted_tells_those_that_begin_later() {
     let mut days = Days::default();
     days.restored(true);
     days.tell(true);
     let (today, mut batch) = (Day::numbered(BASE), Batch::default());
-    days.moved(APP, FEED, None, Some(today.previous()));
+    days.moved(APP, standings(None), standings(Some(today.previous())));
     let mut page = |days: &mut Days, from: Day, to: Day, on: Day| {
         let mut tally = DayTally::default();
         tally.published(FEED, on.beijing_start());
-        days.moved(APP, FEED, Some(from), Some(to));
+        days.moved(APP, standings(Some(from)), standings(Some(to)));
         days.take(APP, tally, today.beijing_start().as_millis(), &mut batch);
         let told = std::mem::take(&mut batch).days.into_iter().filter_map(|record| match record.content {
             DayContent::Counted(day) if day.is_told() => {
@@ -259,9 +264,9 @@ fn many_empty_days_take_one_record_beside_that_of_the_first() {
     days.tell(true);
     let begin = Day::numbered(BASE);
     days.begin(&mut batch);
-    days.moved(APP, FEED, None, Some(begin));
+    days.moved(APP, standings(None), standings(Some(begin)));
     days.reopen(APP, &mut batch);
-    days.moved(APP, FEED, Some(begin), Some(Day::numbered(BASE + 365)));
+    days.moved(APP, standings(Some(begin)), standings(Some(Day::numbered(BASE + 365))));
     days.take(APP, DayTally::default(), UnixMillis(1), &mut batch);
     let told = batch.days.iter().filter_map(|record| match &record.content {
         DayContent::Counted(day) if day.is_told() => Some((day.key.day, day.status.since)),
