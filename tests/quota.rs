@@ -1,4 +1,5 @@
-//! How fresh a fleet is within a quota: the bench of that name, smaller, with bounds that leave room for chance.
+//! How fresh a fleet is within a quota: the bench of that name, smaller, with bounds that leave room for chance. And that
+//! instances which share a quota never spend more than all of it.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -8,6 +9,8 @@ mod fleet;
 mod rules;
 #[path = "../benches/quota/run.rs"]
 mod run;
+#[path = "quota/shared_budgets/mod.rs"]
+mod shared_budgets;
 
 use fleet::Fleet;
 use rules::{ByFactRate, Doubling, Even, Rule};

@@ -124,15 +124,11 @@ impl Show {
         let value = record.value.as_deref().with_context(|| format!("{} is a tombstone", place()))?;
         let event = self.decoder.decode(value).with_context(place)?;
         let from_material = self.materials.touch(&event);
-        match event.record {
-            RecordKind::MaterialResult => self.materials.reply(&event),
-            RecordKind::Touch | RecordKind::Order | RecordKind::DeadLetter => {
-                self.published += 1;
-                let key = published_key(event.record, |name| event.field(name));
-                key.into_iter().for_each(|key| self.ledger.publish(key));
-            }
-            // Of topics that are written to and not shown from.
-            RecordKind::MaterialRequest | RecordKind::Promoter | RecordKind::LedgerDay => {}
+        if event.record == RecordKind::MaterialResult {
+            self.materials.reply(&event);
+        } else if let Some(key) = published_key(event.record, |name| event.field(name)) {
+            self.published += 1;
+            self.ledger.publish(key);
         }
         self.screen.event(&record.topic, &event, from_material).context("stdout")
     }

@@ -90,6 +90,28 @@ pub enum FactContent {
     Order { status: OrderStatus, touch: Touch, payment: Payment },
 }
 
+impl FactContent {
+    /// What an order event tells of its order, and the payment as it shows that.
+    pub(crate) fn order(&self) -> Option<(OrderStatus, &Payment)> {
+        match self {
+            FactContent::Order { status, payment, .. } => Some((*status, payment)),
+            FactContent::Touch(_) => None,
+        }
+    }
+
+    pub(crate) fn payment(&self) -> Option<&Payment> {
+        self.order().map(|(_, payment)| payment)
+    }
+
+    /// How many bytes all its texts have.
+    pub(crate) fn text_length(&self) -> usize {
+        match self {
+            FactContent::Touch(touch) => touch.text_length(),
+            FactContent::Order { touch, payment, .. } => touch.text_length() + payment.text_length(),
+        }
+    }
+}
+
 /// One thing that happened, published once: a touch, a payment, a refund, or an order in an unknown status. A row of the
 /// upstream shows one of them, or two: a refunded order shows its payment as well.
 ///
@@ -159,9 +181,9 @@ impl Fact {
 
     /// Whether the row told when it happened.
     pub(crate) fn has_time(&self) -> bool {
-        match &self.content {
-            FactContent::Order { status: OrderStatus::Refunded, payment, .. } => payment.refunded_time.is_some(),
-            FactContent::Touch(_) | FactContent::Order { .. } => true,
+        match self.content.order() {
+            Some((OrderStatus::Refunded, payment)) => payment.refunded_time.is_some(),
+            _ => true,
         }
     }
 

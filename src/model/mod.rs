@@ -15,7 +15,7 @@ pub mod promoter;
 
 pub mod shard;
 
-pub(crate) mod quota_share;
+pub mod quota_share;
 
 pub mod feed;
 

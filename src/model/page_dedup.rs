@@ -4,7 +4,7 @@ use super::batch::{Batch, Event};
 use super::days::DayTally;
 use super::dead_letter::DeadLetter;
 use super::disposition::{Disposition, RowCounts, dedup_fact};
-use super::fact::{FactContent, FactId, dead_row_id};
+use super::fact::{FactId, dead_row_id};
 use super::feed::{Feed, PerFeed, PulledBy};
 use super::feed_state::{Dedup, FeedState, Move};
 use super::known_promoters::FeedStates;
@@ -100,7 +100,7 @@ impl PageDedup<'_> {
         let (id, of) = (dead_row_id(self.promoter, &fact.raw), fact.memory);
         let is_known = self.is_known(id);
         self.remember(memory, Remembered::new(id, remembered));
-        if let FactContent::Order { payment, .. } = &fact.content {
+        if let Some(payment) = fact.content.payment() {
             self.remember(Feed::Orders, Remembered::new(id, listed_until(payment.paid_time)));
         }
         self.put_dead_letter(of, letter, is_known);

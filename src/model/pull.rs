@@ -5,7 +5,7 @@
 //! go on behind its last page: what holds for rows that move between two pages ([`super::pages`]) does not depend on
 //! how much time passes there, and `as_of` stays that of the first call.
 
-use super::fact::{FactContent, OrderStatus, RefundMark};
+use super::fact::{OrderStatus, RefundMark};
 use super::pacing::Pulled;
 use super::page_facts::{Advance, ObservedFact, PageFacts, RefundsMet};
 use super::pages::{AfterPage, Names, PageHead, Pages, PagesFault, RowOnPage, is_whole};
@@ -281,8 +281,8 @@ fn rows_of(
 /// A refund may be told its time between two pages, or show it no more. (In a pull of orders its payment shows that a row has
 /// moved.)
 fn names(job: &PullJob, ObservedFact { fact, .. }: &ObservedFact) -> Option<Names> {
-    let FactContent::Order { status, payment, .. } = &fact.content else { return None };
-    if job.scope != Scope::Refunds || *status != OrderStatus::Refunded {
+    let (status, payment) = fact.content.order()?;
+    if job.scope != Scope::Refunds || status != OrderStatus::Refunded {
         return None;
     }
     let [untimed, timed] = [RefundMark::Untimed, RefundMark::Timed].map(|mark| mark.id(&job.promoter, payment));
@@ -291,14 +291,12 @@ fn names(job: &PullJob, ObservedFact { fact, .. }: &ObservedFact) -> Option<Name
 
 /// Whether a fact that the scope shows is passed by what its end completes; `reached` is where the cursor stands then.
 fn is_passed(scope: Scope, ObservedFact { fact, remembered }: &ObservedFact, reached: UnixTime) -> bool {
-    match (scope, &fact.content) {
+    match (scope, fact.content.order()) {
         // It is shown as long as it is known, and told by whichever pull shows it first.
-        (Scope::Refunds, FactContent::Order { status: OrderStatus::Unknown, .. }) => false,
+        (Scope::Refunds, Some((OrderStatus::Unknown, _))) => false,
         (Scope::Window { .. } | Scope::Refunds, _) => *remembered < reached,
         // It is listed under the day of its payment, of which UTC's is never the later one.
-        (Scope::History { .. }, FactContent::Order { payment, .. }) => {
-            Day::in_utc(payment.paid_time).beijing_start() < reached
-        }
+        (Scope::History { .. }, Some((_, payment))) => Day::in_utc(payment.paid_time).beijing_start() < reached,
         (Scope::Day { .. } | Scope::History { .. }, _) => true,
     }
 }

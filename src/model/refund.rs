@@ -23,7 +23,7 @@
 use std::collections::HashSet;
 
 use super::disposition::{Disposition, Marks};
-use super::fact::{FactContent, FactId, RefundMark};
+use super::fact::{FactId, RefundMark};
 use super::feed::Feed;
 use super::feed_state::{Dedup, FeedState};
 use super::page_facts::ObservedFact;
@@ -69,10 +69,7 @@ pub(super) fn dedup_refund(
 
 /// Only orders are refunded.
 fn payment(observed: &ObservedFact) -> Option<&Payment> {
-    match &observed.fact.content {
-        FactContent::Order { payment, .. } => Some(payment),
-        FactContent::Touch(_) => None,
-    }
+    observed.fact.content.payment()
 }
 
 struct Refund<'a> {

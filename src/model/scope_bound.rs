@@ -9,7 +9,6 @@
 //!   asked, up to the bound.
 //! - All orders: on each page, to the end. Rows that move between pages are looked for among those that are left out, too.
 
-use super::fact::FactContent;
 use super::page_facts::PageFacts;
 use super::row::{ReadRow, Row};
 use super::scope::Scope;
@@ -51,10 +50,7 @@ impl WindowBound {
 }
 
 fn time(row: &ReadRow) -> Option<UnixTime> {
-    match row.content.as_ref().ok()? {
-        Row::Touch(time, _) => Some(*time),
-        Row::Order(_, payment) => Some(payment.paid_time),
-    }
+    row.content.as_ref().ok().map(Row::time)
 }
 
 /// Of a pull of all orders that reaches beyond its bound.
@@ -73,13 +69,11 @@ impl HistoryBound {
 
     /// Leaves out of a page what lies behind the bound. A row that can't be read has no time, and stays.
     pub fn cut(&mut self, page_facts: &mut PageFacts) {
-        page_facts.facts.retain(|observed| match &observed.fact.content {
-            FactContent::Order { payment, .. } if payment.paid_time >= self.before => {
-                let first = self.first_left_out.map_or(payment.paid_time, |first| first.min(payment.paid_time));
-                self.first_left_out = Some(first);
-                false
-            }
-            FactContent::Order { .. } | FactContent::Touch(_) => true,
+        page_facts.facts.retain(|observed| {
+            let paid_time = observed.fact.content.payment().map(|payment| payment.paid_time);
+            let left_out = paid_time.filter(|paid_time| *paid_time >= self.before);
+            self.first_left_out = self.first_left_out.into_iter().chain(left_out).min();
+            left_out.is_none()
         });
     }
 
@@ -107,7 +101,7 @@ mod tests {
     use super::*;
     use crate::model::feed::Feed;
     use crate::model::promoter::Promoter;
-    use crate::model::row::{Payment, RowFault, Touch};
+    use crate::model::row::{RowFault, RowKind};
     use crate::model::time::UnixMillis;
 
     const NOON: UnixTime = UnixTime(1_668_657_600); // 2022-11-17 12:00 in Beijing
@@ -115,21 +109,11 @@ mod tests {
     const LESS: Scope = Scope::Window { feed: Feed::Touches, begin: NOON, end: UnixTime(NOON.0 + 60) };
 
     fn touch(time: UnixTime) -> ReadRow {
-        ReadRow { raw: Box::default(), content: Ok(Row::Touch(time, Touch::default())) }
+        ReadRow { raw: Box::default(), content: Ok(Row::sample(RowKind::Touch, time)) }
     }
 
     fn order(paid_time: UnixTime) -> ReadRow {
-        let payment = Payment {
-            mch_id: "m".into(),
-            trade_no: "t".into(),
-            out_trade_no: None,
-            create_time: None,
-            status_code: 1,
-            paid_amount: 1,
-            paid_time,
-            refunded_time: None,
-        };
-        ReadRow { raw: Box::default(), content: Ok(Row::Order(Touch::default(), payment)) }
+        ReadRow { raw: Box::default(), content: Ok(Row::sample(RowKind::Order, paid_time)) }
     }
 
     fn unreadable() -> ReadRow {

@@ -70,14 +70,11 @@
 //! milliseconds, is the only time in which both may call with the same part; for each partition that it takes over it leaves one call out. In
 //! the state it finds records that it does not know, tells them, and leaves them alone.
 
-pub(crate) mod divider;
-pub(crate) mod held;
+pub mod divider;
+pub mod held;
 pub mod ledger;
-pub(crate) mod note;
+pub mod note;
 pub mod wanted;
-
-#[cfg(test)]
-mod tests;
 
 /// All parts of a budget.
 pub const WHOLE: u16 = u16::MAX;

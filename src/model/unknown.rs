@@ -11,7 +11,7 @@
 use smallvec::smallvec;
 
 use super::disposition::{Disposition, Marks, dedup_fact};
-use super::fact::{Fact, FactContent, OrderStatus};
+use super::fact::{Fact, OrderStatus};
 use super::feed::{Feed, PulledBy};
 use super::feed_state::{Dedup, FeedState};
 use super::known_promoters::FeedStates;
@@ -20,7 +20,7 @@ use super::state_record::Remembered;
 use super::time::UnixMillis;
 
 pub(super) fn is_unknown(fact: &Fact) -> bool {
-    matches!(fact.content, FactContent::Order { status: OrderStatus::Unknown, .. })
+    matches!(fact.content.order(), Some((OrderStatus::Unknown, _)))
 }
 
 /// What becomes of such an order, and what the memory of `feed`, whose pull has shown it, is to hold of it.

@@ -78,32 +78,18 @@ pub(crate) mod tests {
     use crate::model::feed::Feed;
     use crate::model::pacing::{Pacing, PollSettings};
     use crate::model::page_facts::PageFacts;
-    use crate::model::row::{Payment, ReadRow, Row, RowKind, Touch};
+    use crate::model::row::{ReadRow, Row};
     use crate::model::time::{UnixMillis, UnixTime};
 
     const NOW: UnixTime = UnixTime(1_668_657_600);
 
     /// Some row of a pull of it.
     fn row(feed: Feed) -> ReadRow {
-        let order = |status_code| {
-            let payment = Payment {
-                mch_id: "m".into(),
-                trade_no: "t".into(),
-                out_trade_no: None,
-                create_time: None,
-                status_code,
-                paid_amount: 1,
-                paid_time: NOW,
-                refunded_time: None,
-            };
-            Row::Order(Touch::default(), payment)
-        };
-        let content = match feed.rows() {
-            RowKind::Touch => Row::Touch(NOW, Touch::default()),
-            RowKind::Order if feed == Feed::Refunds => order(2),
-            RowKind::Order => order(1),
-        };
-        ReadRow { raw: Box::default(), content: Ok(content) }
+        let mut row = Row::sample(feed.rows(), NOW);
+        if let (Feed::Refunds, Row::Order(_, payment)) = (feed, &mut row) {
+            payment.status_code = 2;
+        }
+        ReadRow { raw: Box::default(), content: Ok(row) }
     }
 
     /// What a pull of it asks first, and what a page of one row then brings.

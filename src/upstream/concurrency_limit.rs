@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::model::feed::Interface;
+use crate::model::feed::{Interface, PerInterface};
 
 /// The permits of one app's polls.
 pub struct ConcurrencyLimit {
@@ -19,8 +19,7 @@ pub struct ConcurrencyLimit {
     app: Arc<Semaphore>,
     /// Of those that polls call. An interface takes three quarters of the app's permits at most: with two interfaces, one
     /// that hangs leaves a quarter of the permits to the other, which alone still may use most of them.
-    relation: Arc<Semaphore>,
-    order: Arc<Semaphore>,
+    interfaces: PerInterface<Option<Arc<Semaphore>>>,
 }
 
 /// One permit of the interface, one of the app.
@@ -34,8 +33,10 @@ impl ConcurrencyLimit {
     /// At least one.
     pub fn new(in_flight: usize) -> ConcurrencyLimit {
         let in_flight = in_flight.max(1);
-        let share = || Arc::new(Semaphore::new(in_flight - in_flight / 4));
-        ConcurrencyLimit { in_flight, app: Arc::new(Semaphore::new(in_flight)), relation: share(), order: share() }
+        let share =
+            |interface: Interface| interface.is_polled().then(|| Arc::new(Semaphore::new(in_flight - in_flight / 4)));
+        let app = Arc::new(Semaphore::new(in_flight));
+        ConcurrencyLimit { in_flight, app, interfaces: PerInterface::new(share) }
     }
 
     pub fn in_flight(&self) -> usize {
@@ -51,12 +52,8 @@ impl ConcurrencyLimit {
     ///
     /// The interface's permit comes first: so those of an interface that is full wait without a permit of the app.
     pub async fn acquire(&self, interface: Interface) -> Option<ConcurrencyPermit> {
-        let of_interface = match interface {
-            Interface::GetRelation => &self.relation,
-            Interface::GetOrder => &self.order,
-            Interface::GetShareMaterial | Interface::GetPromoter => return None,
-        };
-        let of_interface = of_interface.clone().acquire_owned().await.expect("nothing closes the semaphore");
+        let of_interface = self.interfaces[interface].clone()?;
+        let of_interface = of_interface.acquire_owned().await.expect("nothing closes the semaphore");
         let of_app = self.app.clone().acquire_owned().await.expect("nothing closes the semaphore");
         Some(ConcurrencyPermit { _of_interface: of_interface, _of_app: of_app })
     }

@@ -7,7 +7,7 @@ use super::raw_page::RawPage;
 use super::repair::{bare, read_loosely};
 pub use super::rows_request::ExpectedPage;
 use super::split::split;
-use crate::model::row::{ReadRow, RowKind};
+use crate::model::row::ReadRow;
 use crate::model::time::UnixTime;
 
 /// One page of a pull. Both counts are the upstream's words, not computed here.
@@ -30,14 +30,6 @@ pub struct Envelope {
     pub errmsg: String,
 }
 
-/// The name of the list in an answer.
-fn list_name(kind: RowKind) -> &'static str {
-    match kind {
-        RowKind::Touch => "relation_list",
-        RowKind::Order => "order_list",
-    }
-}
-
 /// Reads an answer that lists rows. With an errcode other than 0 the page is empty: nothing else of the answer counts.
 ///
 /// A row that can't be read is a fault in its own place. `latest_now` is the later of the clocks known: a row with a
@@ -46,7 +38,7 @@ fn list_name(kind: RowKind) -> &'static str {
 /// # Errors
 /// [`PageFault`] where the answer as a whole can't be taken apart: nothing of it counts then.
 pub fn read_page(body: &[u8], expected: ExpectedPage, latest_now: UnixTime) -> Result<(Envelope, RowPage), PageFault> {
-    let (header, elements) = split(body, list_name(expected.kind))?;
+    let (header, elements) = split(body, expected.kind.list_name())?;
     if let Some(total_cnt) =
         header.total_cnt.filter(|total_cnt| expected.is_first && elements.is_empty() && *total_cnt > 0)
     {

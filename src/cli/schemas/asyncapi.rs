@@ -183,11 +183,7 @@ fn headers(kind: RecordKind) -> Option<Value> {
             "reply-topic": { "type": "string", "description": "One of commands.reply_topics, where the reply is to go." },
         }),
         RecordKind::MaterialResult => json!({ "content-type": content_type(&[CONTENT_TYPE]) }),
-        RecordKind::Touch
-        | RecordKind::Order
-        | RecordKind::DeadLetter
-        | RecordKind::Promoter
-        | RecordKind::LedgerDay => return None,
+        _ => return None,
     };
     Some(json!({ "type": "object", "properties": properties }))
 }

@@ -7,7 +7,7 @@ use super::comparison::{ComparedFact, ComparedOrder, ShownFacts};
 use super::judged::JudgedFeed;
 use crate::cli::own_client::own_client;
 use crate::model::cursor::Cursor;
-use crate::model::fact::{Fact, FactContent, dead_row_id};
+use crate::model::fact::{Fact, dead_row_id};
 use crate::model::feed::Feed;
 use crate::model::page_facts::PageFacts;
 use crate::model::promoter::Promoter;
@@ -97,15 +97,12 @@ impl ShownFacts {
 }
 
 pub(super) fn compared(fact: &Fact) -> ComparedFact {
-    let order = match &fact.content {
-        FactContent::Touch(_) => None,
-        FactContent::Order { status, payment, .. } => Some(ComparedOrder {
-            status: status.word().to_owned(),
-            mch_id: payment.mch_id.clone(),
-            trade_no: payment.trade_no.clone(),
-            paid_amount: payment.paid_amount,
-            paid_time: payment.paid_time,
-        }),
-    };
+    let order = fact.content.order().map(|(status, payment)| ComparedOrder {
+        status: status.word().to_owned(),
+        mch_id: payment.mch_id.clone(),
+        trade_no: payment.trade_no.clone(),
+        paid_amount: payment.paid_amount,
+        paid_time: payment.paid_time,
+    });
     ComparedFact { id: fact.id, feed: fact.memory, time: fact.has_time().then_some(fact.time), order }
 }

@@ -8,7 +8,6 @@ use crate::cli::own_client::own_client;
 use crate::config::Config;
 use crate::model::pages::{PageHead, is_whole};
 use crate::model::promoter::Promoter;
-use crate::model::row::Row;
 use crate::model::time::UnixTime;
 use crate::telemetry::last_words;
 use crate::text::with_causes;
@@ -53,10 +52,7 @@ pub async fn look(config: &Config, promoter: &Promoter, trade_no: &str, until: I
 fn found(RowsResponse { page, .. }: RowsResponse, trade_no: &str) -> UpstreamLook {
     // A page tells where to go on from also where nothing follows.
     let head = PageHead { total_cnt: page.total_cnt, start_id: page.start_id, count: page.rows.len() };
-    let mut payments = page.rows.iter().filter_map(|row| match &row.content {
-        Ok(Row::Order(_, payment)) => Some(payment),
-        Ok(Row::Touch(..)) | Err(_) => None,
-    });
+    let mut payments = page.rows.iter().filter_map(|row| row.content.as_ref().ok()?.payment());
     match payments.find(|payment| payment.trade_no == trade_no) {
         Some(payment) => UpstreamLook::Shown(payment.paid_time),
         None => UpstreamLook::NotShown { rows: head.count, are_all: is_whole(&head) },

@@ -12,10 +12,9 @@ use crate::avro::encode::Encoders;
 use crate::model::batch::{Batch, Event, ShardRecord};
 use crate::model::day_record::{DayContent, DayRecord};
 use crate::model::dead_letter::DeadLetter;
-use crate::model::fact::{FactContent, FactId, dead_row_id};
+use crate::model::fact::{FactId, dead_row_id};
 use crate::model::feed::PerEventTopic;
 use crate::model::promoter::IdKind;
-use crate::model::row::{Payment, Touch};
 use crate::model::shard::Shard;
 use crate::model::state_record::StateRecord;
 use crate::model::time::UnixMillis;
@@ -232,31 +231,10 @@ impl Destination<'_> {
     }
 }
 
-/// What a record of the event takes at most, in bytes: its texts, and room for everything else.
+/// What a record of the event takes at most, in bytes: its texts, be the user shown by a pseudonym, and room for everything else.
 fn length_max(event: &Event) -> usize {
-    let texts =
-        |texts: &[&Option<String>]| texts.iter().filter_map(|text| text.as_ref()).map(String::len).sum::<usize>();
-    let of_touch = |touch: &Touch| {
-        let Touch { openid, path, scene: _, share_extra_info, role_id: _, retail_id, extra_info } = touch;
-        openid.len().max(PSEUDONYM_LENGTH) + texts(&[path, share_extra_info, retail_id, extra_info])
-    };
-    let content = match &event.fact.content {
-        FactContent::Touch(touch) => of_touch(touch),
-        FactContent::Order { touch, payment, .. } => {
-            let Payment {
-                mch_id,
-                trade_no,
-                out_trade_no,
-                create_time: _,
-                status_code: _,
-                paid_amount: _,
-                paid_time: _,
-                refunded_time: _,
-            } = payment;
-            of_touch(touch) + mch_id.len() + trade_no.len() + texts(&[out_trade_no])
-        }
-    };
-    content + 2 * event.promoter.key().len() + FIXED_BYTES_MAX + RECORD_OVERHEAD
+    let texts = event.fact.content.text_length() + PSEUDONYM_LENGTH;
+    texts + 2 * event.promoter.key().len() + FIXED_BYTES_MAX + RECORD_OVERHEAD
 }
 
 fn row_id(event: &Event) -> FactId {

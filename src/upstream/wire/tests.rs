@@ -1,7 +1,7 @@
 //! The official page's samples, and the irregularities seen in the field.
 
 use super::*;
-use crate::model::row::Row;
+use crate::model::row::{Row, RowKind};
 use crate::upstream::raw_page::{ROWS_MAX, START_ID_BYTES_MAX};
 
 mod any_bytes;

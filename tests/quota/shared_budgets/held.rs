@@ -2,9 +2,9 @@
 
 use super::fleet::{Fleet, NAMES};
 use super::step::Step;
-use crate::model::shares::divider::Divider;
-use crate::model::shares::note::{DivisionNumber, PartitionNote};
-use crate::model::shares::{WHOLE, equal, least};
+use promoter_connector::model::shares::divider::Divider;
+use promoter_connector::model::shares::note::{DivisionNumber, PartitionNote};
+use promoter_connector::model::shares::{WHOLE, equal, least};
 
 /// Three partitions of three instances, of which the second one needs all.
 fn crowded() -> Fleet {

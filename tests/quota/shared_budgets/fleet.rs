@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::step::Step;
-use crate::model::shard::OwnedShards;
-use crate::model::shares::WHOLE;
-use crate::model::shares::divider::Divider;
-use crate::model::shares::held::HeldShares;
-use crate::model::shares::note::{PartitionNote, ShareNote};
-use crate::model::shares::wanted::{BudgetSize, ShareNeed};
+use promoter_connector::model::shard::OwnedShards;
+use promoter_connector::model::shares::WHOLE;
+use promoter_connector::model::shares::divider::Divider;
+use promoter_connector::model::shares::held::HeldShares;
+use promoter_connector::model::shares::note::{PartitionNote, ShareNote};
+use promoter_connector::model::shares::wanted::{BudgetSize, ShareNeed};
 
 pub const INSTANCES: usize = 4;
 pub const NAMES: [&str; 2] = ["wx1/getorder", "wx1/getrelation"];

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::fleet::{Fleet, INSTANCES, NAMES, SIZE};
 use super::step::{Step, steps};
-use crate::model::shares::WHOLE;
-use crate::model::shares::wanted::{ShareNeed, wanted};
+use promoter_connector::model::shares::WHOLE;
+use promoter_connector::model::shares::wanted::{ShareNeed, wanted};
 
 /// What comes to more than the whole, if anything does.
 fn exceeded(fleet: &mut Fleet, rounds: usize, steps: &[Option<Step>]) -> Result<(), String> {

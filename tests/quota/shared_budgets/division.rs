@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use crate::model::shares::note::divided;
-use crate::model::shares::wanted::{BudgetSize, ShareNeed, wanted};
-use crate::model::shares::{WHOLE, equal, least};
+use promoter_connector::model::shares::note::divided;
+use promoter_connector::model::shares::wanted::{BudgetSize, ShareNeed, wanted};
+use promoter_connector::model::shares::{WHOLE, equal, least};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(768))]
