@@ -57,6 +57,12 @@ pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
+/// The same, where they are kept.
+pub fn owned_without_byte_order_mark(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.drain(..bytes.len() - without_byte_order_mark(&bytes).len());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,12 @@ pub struct ShownLog<F> {
 impl<F> ShownLog<F> {
     /// Each batch but those that take shards over is shown to `show`, which may block.
     pub fn new(show: F) -> ShownLog<F> {
-        ShownLog { fences: MemoryLog::new(Arc::default(), FaultScript::uneventful()), show }
+        ShownLog::beside(MemoryLog::new(Arc::default(), FaultScript::uneventful()), show)
+    }
+
+    /// The same, with `fences` for what takes shards over.
+    pub fn beside(fences: MemoryLog, show: F) -> ShownLog<F> {
+        ShownLog { fences, show }
     }
 }
 

@@ -18,6 +18,8 @@ compile_error!("the log in memory is missing: add --features testing");
 
 mod counting;
 mod facts;
+#[path = "../idle/mod.rs"]
+mod idle;
 #[path = "../log/mod.rs"]
 mod log;
 mod promoters;

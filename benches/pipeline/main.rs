@@ -1,9 +1,10 @@
 //! How fast the connector is without Kafka's own cost.
 //!
 //! ```text
-//! cargo bench --features testing --bench pipeline               # both parts
+//! cargo bench --features testing --bench pipeline               # all parts
 //! cargo bench --features testing --bench pipeline -- reading    # step by step, in one thread, as ratios to serde_json
 //! cargo bench --features testing --bench pipeline -- drain      # the whole connector against the simulator in a process of its own
+//! cargo bench --features testing --bench pipeline -- pauses     # how long a loop keeps others waiting, beside 100,000 promoters
 //! ```
 //!
 //! Figures are medians of several rounds. Rows a second depend on the machine and on what else runs on it; ratios
@@ -15,8 +16,11 @@
 compile_error!("the log in memory is missing: add --features testing");
 
 mod drain;
+#[path = "../idle/mod.rs"]
+mod idle;
 #[path = "../log/mod.rs"]
 mod log;
+mod pauses;
 mod process_time;
 mod reading;
 
@@ -28,6 +32,9 @@ fn main() {
     }
     if is_wanted("drain") {
         drain::measure();
+    }
+    if is_wanted("pauses") {
+        pauses::measure();
     }
 }
 

@@ -3,12 +3,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use tokio::time::Instant;
-
-/// How long a transaction under way is waited for when what was owned is revoked.
-pub const REVOCATION_GRACE: Duration = Duration::from_secs(10);
 
 /// The log at hand, or inside the transaction under way, which gives it back with its outcome `R`.
 pub enum LogState<L, R> {

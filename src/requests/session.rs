@@ -28,7 +28,7 @@ use super::memory_quota::{MemoryQuotas, QuotaOwner};
 use super::partition::Partition;
 use super::totals::RequestTotals;
 use crate::commit::log::Ended;
-use crate::commit::log_state::{LogState, REVOCATION_GRACE, until};
+use crate::commit::log_state::{LogState, until};
 use crate::model::request::offset_tracker::TrackerKey;
 use crate::model::request::record::{RecordOffset, RequestAnswer, RequestRecord};
 use crate::model::request::schema_bucket::BucketNumber;
@@ -40,6 +40,9 @@ mod schemas;
 
 /// How often it is looked whether something parked is to be read again, besides whenever a transaction has committed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a transaction under way is waited for when what was owned is revoked.
+const REVOCATION_GRACE: Duration = Duration::from_secs(10);
 
 struct EndedCall {
     record: Arc<RequestRecord>,

@@ -14,6 +14,7 @@ use crate::changes::settings::ChangeSettings;
 use crate::cli::{Failure, stdout};
 use crate::config::promoter_rows::FaultyRows;
 use crate::telemetry::last_words;
+use crate::text;
 
 /// A million promoters in JSON take some two hundred megabytes.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -66,7 +67,8 @@ fn text(options: &ImportOptions) -> Result<String, Failure> {
         Ok(length) if length as u64 > FILE_BYTES_MAX => {
             Err(refused(options, &format_args!("has more than {FILE_BYTES_MAX} bytes; import it in parts")))
         }
-        Ok(_) => String::from_utf8(bytes).map_err(|_| refused(options, &"is not UTF-8; save it in that encoding")),
+        Ok(_) => String::from_utf8(text::owned_without_byte_order_mark(bytes))
+            .map_err(|_| refused(options, &"is not UTF-8; save it in that encoding")),
         Err(error) => Err(refused(options, &format_args!("can't be read: {error}"))),
     }
 }
@@ -76,7 +78,7 @@ fn format(options: &ImportOptions, text: &str) -> FileFormat {
     match options.file.extension().and_then(|extension| extension.to_str()) {
         Some("csv") => FileFormat::Csv,
         Some("jsonl" | "ndjson" | "json") => FileFormat::Jsonl,
-        _ if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') => FileFormat::Jsonl,
+        _ if text.trim_start().starts_with('{') => FileFormat::Jsonl,
         _ => FileFormat::Csv,
     }
 }

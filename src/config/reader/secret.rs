@@ -10,6 +10,7 @@ use super::document::TomlValue;
 use super::problem::Mistake;
 use super::value::quoted;
 use crate::secret::Secret;
+use crate::text;
 
 pub use crate::secret::BYTES_MAX;
 
@@ -123,15 +124,13 @@ fn readable(directory: &Path) -> String {
     }
 }
 
-const BYTE_ORDER_MARK: char = '\u{feff}';
-
 /// The bytes of a file as text, without a byte order mark; what is wrong with them reads on from the file.
 ///
 /// # Errors
 /// [`Mistake`] where they are not UTF-8, with the line from which on.
 pub fn utf8(bytes: Vec<u8>) -> Result<String, Mistake> {
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text)),
+    match String::from_utf8(text::owned_without_byte_order_mark(bytes)) {
+        Ok(text) => Ok(text),
         Err(error) => {
             let readable = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + readable.iter().filter(|byte| **byte == b'\n').count();
