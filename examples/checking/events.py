@@ -33,6 +33,20 @@ class Events(Topic):
         return self.count >= self.shown + self.planted
 
 
+class Latest(Topic):
+    """The latest value of each key, as a table is kept on a topic."""
+
+    def __init__(self, bootstrap, topic, kind):
+        super().__init__(bootstrap, topic)
+        self.schema, self.rows = schema_of(kind), {}
+
+    def take(self, message):
+        if message.value() is None:
+            self.rows.pop(message.key(), None)
+        else:
+            self.rows[message.key()] = self.schema.read(message.value())
+
+
 class Progress:
     """How far a consumer group has come."""
 

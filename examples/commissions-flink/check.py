@@ -5,10 +5,10 @@
     python3 examples/commissions-flink/check.py --plant rate     # must fail, and so must the other faults to be planted
     python3 examples/commissions-flink/check.py --windows        # also measures what windows of time would lose
 
-Starts a real Kafka, a real schema registry, the simulated upstream with users who come back (returning.py), the connector and both jobs
-of sql/; kills the connector with SIGKILL in the middle, and both jobs when it goes on. When every touch and order is on the topics and the
-offsets that the jobs have committed are behind the last of them, both topics of results, read as a stranger would, are
-compared with what the upstream says it has shown: each day of each promoter, and each payment with both its promoters and the reason
+Starts a real Kafka, a real schema registry, the simulated upstream with two apps and users who come back to both (returning.py), the
+connector and both jobs of sql/; kills the connector with SIGKILL in the middle, and both jobs when it goes on. When every touch and
+order is on the topics and the offsets that the jobs have committed are behind the last of them, both topics of results, read as a
+stranger would, are compared with what the upstream says it has shown: each day of each promoter, and each payment with both its promoters and the reason
 why they differ. Before that an order of the first day is refunded, which has to correct that day and no other. Exits with 0 only if
 every row is the same.
 
@@ -26,7 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
-from connector import promoters, start_connector  # noqa: E402
+from connector import APPS, promoters, start_connector  # noqa: E402
 from java import JAVA, Registry  # noqa: E402
 from parts import carry_out  # noqa: E402
 from returning import ReturningUsers  # noqa: E402
@@ -39,7 +39,10 @@ PARTITIONS = 12
 # The files of each job, which is also the name of its group of consumers.
 JOBS = {"commissions-flink": "commissions.sql", "attribution-flink": "attribution.sql"}
 # What can be planted in the files, and in place of what.
-FAULTS = {"rate": ("* 500 /", "* 501 /"), "uncommitted": ("'read_committed'", "'read_uncommitted'")}
+FAULTS = {
+    "rate": ("* 500 /", "* 501 /"), "uncommitted": ("'read_committed'", "'read_uncommitted'"),
+    "app": ("t.app_id = o.app_id AND ", ""),
+}
 # Between two checkpoints, and until nothing comes any more.
 CHECKPOINT_SECONDS, QUIET_SECONDS = 3, 10
 VERDICTS = {"SAME", "NO_TOUCH", "LATER_TOUCH", "MISSING_TOUCH", "SAME_SECOND", "UNTOLD"}
@@ -47,12 +50,13 @@ VERDICTS = {"SAME", "NO_TOUCH", "LATER_TOUCH", "MISSING_TOUCH", "SAME_SECOND", "
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--promoters", type=int, default=20)
+    parser.add_argument("--promoters", type=int, default=10, help="of each of the two apps")
     parser.add_argument("--orders-per-hour", type=int, default=3, help="of each promoter, over three days of history")
     parser.add_argument("--touches-per-hour", type=int, default=6, help="of each promoter, over the same days")
     parser.add_argument("--plant", choices=["event", "refund", "touch", *FAULTS], help="a fault that has to be found: an order that "
                         "the upstream never showed, of one fen of commission; a refund that nobody asked for; a touch that nobody made, "
-                        "just before a payment; a rate that is one basis point too high; jobs that read what was aborted")
+                        "just before a payment; a rate that is one basis point too high; jobs that read what was aborted; touches that are "
+                        "joined without a look at the app")
     parser.add_argument("--windows", action="store_true", help="run sql/windows.sql beside them, which must lose payments")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world")
     parser.add_argument("--settle", type=int, default=240, help="seconds that the end may take")
@@ -101,14 +105,14 @@ def run(options, world):
 def start(options, world):
     """Kafka, the world with its users, a registry and the connector; the users, and where the registry is."""
     # All facts are there from the beginning, since users are given to them before anybody reads them.
-    world.begin(f"--seed={options.seed}", f"--promoters={options.promoters}", "--quiet-after=1s", "--faults=none", "--late-max=1s",
-                "--moving=1s", f"--history={HISTORY_DAYS}d", "--refund-within=2d", "--duplicates=0.002",
+    world.begin(*(f"--app={app}" for app in APPS), f"--seed={options.seed}", f"--promoters={options.promoters}", "--quiet-after=1s",
+                "--faults=none", "--late-max=1s", "--moving=1s", f"--history={HISTORY_DAYS}d", "--refund-within=2d", "--duplicates=0.002",
                 f"--touches-per-hour={options.touches_per_hour}", f"--orders-per-hour={options.orders_per_hour}")
-    users = ReturningUsers(world.upstream, promoters(options.promoters), options.seed)
+    users = ReturningUsers(world.upstream, APPS, promoters(options.promoters), options.seed)
     print(f"planned: {dict(users.verdicts())}", flush=True)
     world.upstream = users.url
     registry = Registry(world).url
-    connector = start_connector(world, options.promoters, PARTITIONS, HISTORY_DAYS, registry)
+    connector = start_connector(world, options.promoters, PARTITIONS, HISTORY_DAYS, registry, APPS)
     connector.wait_for(r"(log is open, polling begins)", 60)
     return users, registry
 

@@ -2,7 +2,7 @@
 
 The simulated upstream gives each row a user of its own, so no order has a touch. This reads its whole past first, gives touches to
 users who come by several promoters, and each order to a user whose last touch is a reason for the promoter it is listed under, or
-for a difference. From then on it passes everything on, with users and the times of orders' touches as planned; nothing else is changed, and
+for a difference. Users are the same in all apps, as unionids are, and what they do in one is no reason for an order of another. From then on it passes everything on, with users and the times of orders' touches as planned; nothing else is changed, and
 what was shown (`_truth`) is told in the same way.
 """
 
@@ -16,6 +16,7 @@ import urllib.request
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from typing import NamedTuple
 
 # As the simulated upstream writes them: of touches and of orders.
@@ -42,20 +43,24 @@ class Plan(NamedTuple):
 
 
 class ReturningUsers:
-    def __init__(self, upstream, promoters, seed):
+    def __init__(self, upstream, apps, promoters, seed):
         self.upstream = upstream
         # Of these nothing is told yet: their calls are answered with busy.
         self.held = set(promoters[len(promoters) // 2 :])
-        read_everything(upstream, promoters)
+        read_everything(upstream, apps, promoters)
         lines = [json.loads(line) for line in self.pass_on("GET", "/_truth", b"", {})[2].splitlines()]
         chance = random.Random(seed)
         self.user_of_touch, came = users_of_touches([line for line in lines if line["kind"] == "touch"], chance)
         orders = {line["openid"]: line for line in lines if line["kind"] == "order"}
         came_at = defaultdict(set)
-        for user, touches in came.items():
-            for touch in touches:
-                came_at[touch.time].add(user)
-        self.plans = {openid: plan(line, came, came_at[line["paid_time"]], chance) for openid, line in sorted(orders.items())}
+        for app, users in came.items():
+            for user, touches in users.items():
+                for touch in touches:
+                    came_at[app, touch.time].add(user)
+        self.plans = {
+            openid: plan(line, came[line["app_id"]], came_at[line["app_id"], line["paid_time"]], chance)
+            for openid, line in sorted(orders.items())
+        }
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"users": self}))
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -140,20 +145,20 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def users_of_touches(lines, chance):
-    """The user of each touch, and when each user came by whom. Some came by two promoters within one second, and at no other time."""
+    """The user of each touch, and by app when each user came by whom. Some came by two promoters within one second, and at no other time."""
     by_second = defaultdict(list)
     for line in lines:
-        by_second[line["time"]].append(line)
+        by_second[line["app_id"], line["time"]].append(line)
     users, ties = {}, 0
     for touches in by_second.values():
         if ties < TIES_MAX and len({line["promoter_openid"] for line in touches}) == 2 == len(touches) and chance.random() < 0.5:
             ties += 1
             users |= {line["openid"]: f"oTie{ties:024}" for line in touches}
-    came = defaultdict(list)
+    came = defaultdict(lambda: defaultdict(list))
     for line in lines:
         user = users.setdefault(line["openid"], f"oUser{chance.randrange(USERS):023}")
-        came[user].append(Came(line["time"], line["promoter_openid"]))
-    return users, {user: sorted(touches) for user, touches in came.items()}
+        came[line["app_id"]][user].append(Came(line["time"], line["promoter_openid"]))
+    return users, {app: {user: sorted(touches) for user, touches in of_app.items()} for app, of_app in came.items()}
 
 
 def plan(line, came, at_once, chance):
@@ -204,16 +209,16 @@ def reason(verdict, promoter, paid_time, touches, user, chance):
     return last.time if verdict == "UNTOLD" else None
 
 
-def read_everything(upstream, promoters, limit=120):
+def read_everything(upstream, apps, promoters, limit=120):
     """All that the world has, which is all that it will have, page by page."""
     deadline = time.monotonic() + limit
-    token = ask(upstream, "/cgi-bin/stable_token", grant_type="client_credential", appid="wx_simulated", secret="simulated-secret")
+    credentials = {"grant_type": "client_credential", "secret": "simulated-secret"}
+    tokens = [ask(upstream, "/cgi-bin/stable_token", appid=app, **credentials)["access_token"] for app in apps]
     while not json.loads(urllib.request.urlopen(f"{upstream}/_stats", timeout=60).read())["facts"]["settled"]:
         if time.monotonic() > deadline:
             raise SystemExit(f"the world could not be read within {limit} s")
-        for interface in ("getrelation", "getorder"):
-            for promoter in promoters:
-                read_pages(upstream, f"/promoter/{interface}?access_token={token['access_token']}", promoter)
+        for token, interface, promoter in product(tokens, ("getrelation", "getorder"), promoters):
+            read_pages(upstream, f"/promoter/{interface}?access_token={token}", promoter)
         time.sleep(0.2)
 
 

@@ -6,7 +6,7 @@
     python3 examples/commissions-streams/check.py --registry       # in Confluent's framing, with a real schema registry
     python3 examples/commissions-streams/check.py --plant rate     # must fail, and so must the other faults to be planted
 
-Starts a real Kafka, the simulated upstream with its faults, the connector and the example; kills both with SIGKILL, the example
+Starts a real Kafka, the simulated upstream with its faults and two apps, the connector and the example; kills both with SIGKILL, the example
 while it has work; and waits until the upstream shows nothing new, every order of it is on the topic, and the offsets that
 the example has committed are behind the last of them. Then an order is refunded, behind one of an aborted transaction. When that is
 read, too, the topic of results, read as a stranger would, and the answers of the example are compared with what the upstream says it
@@ -22,11 +22,12 @@ import random
 import sys
 import time
 import urllib.request
+from itertools import product
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
-from connector import promoters, start_connector  # noqa: E402
+from connector import APPS, promoters, start_connector  # noqa: E402
 from java import Registry, free_ports  # noqa: E402
 from parts import carry_out  # noqa: E402
 from processes import build, commissions_settings, start_java  # noqa: E402
@@ -43,7 +44,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=30, help="how long facts come and faults happen, beside the history")
     parser.add_argument("--kills", type=int, default=2, help="SIGKILLs of the connector, and as many of the example")
     parser.add_argument("--instances", type=int, default=1, help="of the example")
-    parser.add_argument("--promoters", type=int, default=20)
+    parser.add_argument("--promoters", type=int, default=10, help="of each of the two apps")
     parser.add_argument("--orders-per-hour", type=int, default=20, help="of each promoter, over three days of history")
     parser.add_argument("--registry", action="store_true", help="values in Confluent's framing, by a schema registry")
     parser.add_argument("--plant", choices=["event", "rate", "refund"], help="a fault that has to be found: an order that the "
@@ -87,9 +88,9 @@ def start(options, world):
     # Each page after the first may begin with a row of the one before. With the usual share of such pages a day of thousands of orders
     # is seldom read twice alike, so the connector, which takes it for whole only then, asks again and again.
     flags += ["--duplicates=0.002"]
-    world.begin(*flags, "--touches-per-hour=2", f"--orders-per-hour={options.orders_per_hour}")
+    world.begin(*(f"--app={app}" for app in APPS), *flags, "--touches-per-hour=2", f"--orders-per-hour={options.orders_per_hour}")
     registry = Registry(world).url if options.registry else None
-    start_connector(world, options.promoters, 6, HISTORY_DAYS, registry).wait_for(r"(log is open, polling begins)", 60)
+    start_connector(world, options.promoters, 6, HISTORY_DAYS, registry, APPS).wait_for(r"(log is open, polling begins)", 60)
 
     instances = [f"commissions-{number}" for number in range(1, options.instances + 1)]
     ports = dict(zip(instances, free_ports(len(instances))))
@@ -126,7 +127,7 @@ def follow(options, world, orders, results):
 def planned_kills(options):
     """After how many orders the connector, and after how many results the example is killed: all in the first half of a small world."""
     # There is a third of it at least, whoever is busy and whoever silent.
-    about = options.promoters * options.orders_per_hour * 24 * HISTORY_DAYS // 3
+    about = len(APPS) * options.promoters * options.orders_per_hour * 24 * HISTORY_DAYS // 3
     steps = [about * (at + 1) // (2 * options.kills + 2) for at in range(options.kills)]
     return {"connector": steps.copy(), "example": steps.copy()}
 
@@ -142,8 +143,8 @@ def ask_instances(options, ports):
     """What every promoter is told by the first instance, which sends on whom it does not have."""
     days = {}
     first = next(iter(ports.values()))
-    for promoter_openid in promoters(options.promoters):
-        promoter = f"wx_simulated/{promoter_openid}"
+    for app, promoter_openid in product(APPS, promoters(options.promoters)):
+        promoter = f"{app}/{promoter_openid}"
         told = ask_again(f"http://127.0.0.1:{first}/commissions/{promoter}")
         days |= {f"{promoter}/{day}": fen for day, fen in told.items()}
     return days

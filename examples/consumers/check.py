@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Consumers in several languages read the same facts, and all of them, once: what docs/consuming.md shows was run by this.
 
-    python3 examples/consumers/check.py                    # those whose tools are there: Python, Java, Go, Node, kcat
-    python3 examples/consumers/check.py --only go,node
+    python3 examples/consumers/check.py                    # those whose tools are there: Python, read.py, Java, Go, Node, kcat
+    python3 examples/consumers/check.py --only go,node     # also spark, which is tried only where it is named: it is large
     python3 examples/consumers/check.py --plant aborted    # must fail: see --help
 
 Starts a real Kafka, the simulated upstream with its faults, and the connector, which is killed with SIGKILL in the middle. When all is
 published, an order is written in a transaction that is aborted. Then each consumer reads promoter.orders: the number of its events,
-of their event_ids, and the sum of all payments must be what the upstream says it has shown.
+of their event_ids, and the sum of all payments must be what the upstream says it has shown; and what its group has committed must stand as
+far before the end of each partition as docs/consuming.md says.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; of Go (1.26), Node (20) and kcat those that are there are tried. Packages
 are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are taken
@@ -21,18 +22,22 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking")]
 from connector import start_connector  # noqa: E402
-from parts import ROOT, TARGET, carry_out  # noqa: E402
+from installed import there  # noqa: E402
+from parts import ROOT, TARGET, carry_out, environment  # noqa: E402
 
 PROMOTERS, HISTORY_DAYS = 20, 3
 TOPIC, SCHEMA = "promoter.orders", ROOT / "schemas" / "order.avsc"
 HOME = TARGET / "consumers"
 # What each needs.
-PROGRAMS = {"python": sys.executable, "java": "mvn", "go": "go", "node": "npm", "kcat": "kcat"}
+PROGRAMS = {"python": sys.executable, "read.py": sys.executable, "java": "mvn", "go": "go", "node": "npm", "kcat": "kcat", "spark": "java"}
+# A marker of a transaction is the last of each partition. These commit the offset behind it, and the others that behind the last record.
+BEHIND_MARKERS = {"python", "java"}
 
 
 def arguments():
@@ -46,7 +51,7 @@ def arguments():
 
 
 def run(options, world):
-    names = names_of(options.only)
+    names = there(PROGRAMS, options.only, seldom={"spark"})
     world.begin(f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=10s", "--spell=3s", "--late-max=5s",
                 "--moving=5s", f"--history={HISTORY_DAYS}d", "--touches-per-hour=1", "--orders-per-hour=5", "--refund-within=2d")
     publish(world)
@@ -56,21 +61,12 @@ def run(options, world):
     verdicts = []
     for name in names:
         began = time.monotonic()
-        found = count_lines(world.bootstrap) if name == "kcat" else json.loads(consume(name, world.bootstrap))
-        good = found == {key: wanted[key] for key in found}
+        found = {"kcat": count_lines, "read.py": read_py}.get(name, partial(consume, name))(world.bootstrap)
+        seconds, lags = time.monotonic() - began, lags_of(world.bootstrap, f"orders-{name}")
+        good = found == {key: wanted[key] for key in found} and all((lag == 0) == (name in BEHIND_MARKERS) for lag in lags)
         verdicts.append(good)
-        print(f"{'✓' if good else '✗'} {name}: {found}, after {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{'✓' if good else '✗'} {name}: {found}, after {seconds:.0f} s; lags {lags}", flush=True)
     return verdicts and all(verdicts) and wanted["events"] > 1000
-
-
-def names_of(only):
-    """The consumers to be tried: those whose tools are there, unless they are named."""
-    names = only.split(",") if only else list(PROGRAMS)
-    missing = [name for name in names if not shutil.which(PROGRAMS.get(name, ""))]
-    if only and missing:
-        raise SystemExit(f"{', '.join(missing)}: not there")
-    print("".join(f"{name}: not there, so not tried\n" for name in missing), end="", flush=True)
-    return [name for name in names if name not in missing]
 
 
 def publish(world, limit=180):
@@ -119,6 +115,18 @@ def committed_events(bootstrap):
     return events
 
 
+def lags_of(bootstrap, group):
+    """What tools show that subtract a group's offsets from the ends of the partitions; nothing of who commits none, as kcat, Spark and read.py."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+    places = [TopicPartition(TOPIC, number) for number in consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions]
+    ends = {at.partition: consumer.get_watermark_offsets(at, timeout=10)[1] for at in places}
+    lags = [ends[at.partition] - at.offset for at in consumer.committed(places, timeout=10) if at.offset >= 0]
+    consumer.close()
+    return lags
+
+
 def stray_transaction(bootstrap, commit):
     """An order that nobody has shown."""
     from events import publish
@@ -136,18 +144,29 @@ def expected(truth):
 
 
 def consume(name, bootstrap):
-    """The line that a consumer prints, once it is built."""
-    run = {"python": python, "java": java, "go": go, "node": node}[name]
+    """What a consumer says in its last line, once it is built."""
+    run = {"python": python, "java": java, "go": go, "node": node, "spark": spark}[name]
     answer = subprocess.run([*run(), bootstrap, TOPIC, SCHEMA], capture_output=True, text=True, timeout=300)
     if answer.returncode != 0:
         raise SystemExit(f"{name} ended with {answer.returncode}:\n{answer.stdout}{answer.stderr}")
-    return answer.stdout.splitlines()[-1]
+    return json.loads(answer.stdout.splitlines()[-1])
 
 
 def count_lines(bootstrap):
     """kcat prints a line for each record, and reads no Avro without a registry."""
     command = ["kcat", "-C", "-b", bootstrap, "-t", TOPIC, "-o", "beginning", "-e", "-q", "-f", "%k %T\n"]
     return {"events": len(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines())}
+
+
+def read_py(bootstrap, seconds=15):
+    """examples/read.py prints an object for each record, and goes on until it is stopped."""
+    try:
+        ended = subprocess.run([sys.executable, HERE.parent / "read.py", bootstrap, TOPIC], capture_output=True, timeout=seconds)
+        raise SystemExit(f"read.py ended with {ended.returncode}:\n{ended.stderr.decode()}")
+    except subprocess.TimeoutExpired as stopped:
+        orders = [json.loads(line)["value"] for line in stopped.stdout.splitlines()]
+    paid = sum(order["paid_amount"] for order in orders if order["status"] == "PAID")
+    return {"events": len(orders), "ids": len({order["event_id"] for order in orders}), "paid": paid}
 
 
 def python():
@@ -170,6 +189,11 @@ def node():
     built = copied("node")
     subprocess.run(["npm", "install", "--silent", "--no-package-lock", "--no-audit", "--no-fund"], cwd=built, check=True)
     return ["node", built / "orders.mjs"]
+
+
+def spark():
+    """In an environment of its own, and with packages that it fetches by itself."""
+    return [environment(TARGET / "spark-python", HERE / "spark" / "requirements.txt"), HERE / "spark" / "orders.py"]
 
 
 def copied(name):

@@ -7,8 +7,9 @@
 Starts a real Kafka, the simulated upstream with its faults, the connector and the ingestion; kills the connector once and the ingestion
 again and again with SIGKILL, and runs a second one beside it for a while; and leaves a touch and an order of aborted transactions on the
 topics. At the end the rows of each table, their distinct event ids, the days that it is partitioned by, and the payments of each Beijing
-day, asked of DuckDB, must be those of the upstream's truth. Then a user is erased while the ingestion runs: exactly those rows are gone,
-from every file of the warehouse, and nothing is read again.
+day, asked of DuckDB, must be those of the upstream's truth; so must the events of each day that is complete by the ledger, asked as
+docs/consuming.md asks it. Then a user is erased while the ingestion runs: exactly those rows are gone, from every file of the warehouse,
+and nothing is read again. Last, records are deleted from the topic before they are read, which must end the ingestion.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -20,22 +21,23 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
-from connector import start_connector  # noqa: E402
-from parts import TARGET, carry_out  # noqa: E402
-from truth import day_of, lines_of, orders_of  # noqa: E402
+from connector import APPS, start_connector  # noqa: E402
+from parts import ROOT, TARGET, carry_out  # noqa: E402
+from truth import BEIJING, day_of, lines_of, orders_of  # noqa: E402
 
-PROMOTERS, HISTORY_DAYS = 20, 3
+# Promoters of each app.
+PROMOTERS, HISTORY_DAYS, PARTITIONS = 10, 3, 6
 BY_DAY = """select (paid_time at time zone 'Asia/Shanghai')::date as day, sum(paid_amount) from orders
             where status = 'PAID' group by day"""
 # What the columns have to hold, beside an event_id of its own.
 COLUMNS = {
-    "touches": "promoter_openid, openid, epoch(create_time)::bigint as create_time",
-    "orders": "promoter_openid, openid, mch_id, trade_no, status, paid_amount, epoch(paid_time)::bigint as paid_time",
+    "touches": "app_id, promoter_openid, openid, epoch(create_time)::bigint as create_time",
+    "orders": "app_id, promoter_openid, openid, mch_id, trade_no, status, paid_amount, epoch(paid_time)::bigint as paid_time",
 }
 
 
@@ -49,22 +51,25 @@ def arguments():
 
 
 def run(options, world):
-    world.begin(f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=40s", "--spell=3s", "--late-max=5s",
-                "--moving=5s", f"--history={HISTORY_DAYS}d", "--touches-per-hour=20", "--orders-per-hour=5", "--refund-within=2d")
-    start_connector(world, PROMOTERS, 6, HISTORY_DAYS).wait_for(r"(log is open, polling begins)", 60)
+    world.begin(*(f"--app={app}" for app in APPS), f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=40s",
+                "--spell=3s", "--late-max=5s", "--moving=5s", f"--history={HISTORY_DAYS}d", "--touches-per-hour=20", "--orders-per-hour=5",
+                "--refund-within=2d")
+    start_connector(world, PROMOTERS, PARTITIONS, HISTORY_DAYS, apps=APPS).wait_for(r"(log is open, polling begins)", 60)
     warehouse = world.directory / "warehouse"
     kill_again_and_again(options, world, warehouse)
 
     wanted = until_settled(world)
+    days = events_of_days(wanted)
     add_strays(world, wanted)
     good = wait_for_rows(world, warehouse, wanted)
     if options.plant == "double":
         append_again(warehouse)
     good &= tables_are(warehouse, wanted)
+    good &= days_are_complete(world, days)
     good &= erased(world, warehouse, wanted)
     code = world.children["ingest"].terminate(60)
     print(f"ingestion stopped with {code}")
-    return good and code == 0
+    return good and code == 0 and deleted_is_told(world, warehouse)
 
 
 def ingest(world, warehouse, name="ingest"):
@@ -204,6 +209,47 @@ def days_are(warehouse, name, lines):
     return found == wanted
 
 
+def events_of_days(wanted):
+    """How many the topics have to hold, by app, feed and Beijing day. Payments are listed for days, and refunds are a feed of their own."""
+    days = Counter((line["app_id"], "touches", day_of(line["create_time"])) for line in wanted["touches"])
+    return days + Counter((line["app_id"], "orders", day_of(line["paid_time"])) for line in wanted["orders"] if line["status"] != "REFUNDED")
+
+
+def days_are_complete(world, days, limit=60):
+    """Asks the ledger as docs/consuming.md does. Of three days ago touches and orders are complete by the defaults, of two days ago touches,
+    of today nothing; whatever is complete has as many events as the upstream has shown."""
+    today, deadline = datetime.now(BEIJING).date(), time.monotonic() + limit
+    must = {3: {"touches", "orders"}, 2: {"touches"}, 0: set()}
+    while True:
+        told = {(app, back): dict(complete(world, app, (today - timedelta(days=back)).isoformat())) for app in APPS for back in must}
+        if all(must[back] <= feeds.keys() for (_, back), feeds in told.items()) or time.monotonic() > deadline:
+            break
+    good = all(must[back] <= feeds.keys() and (back or not feeds) for (_, back), feeds in told.items())
+    for (app, back), feeds in told.items():
+        day = (today - timedelta(days=back)).isoformat()
+        good &= feeds == {feed: days[app, feed, day] for feed in feeds}
+        truth = {feed: days[app, feed, day] for feed in ("touches", "orders")}
+        print(f"  {app}, {day}: complete are {feeds or 'none'}; by the truth {truth}")
+    print(f"{'✓' if good else '✗'} days by the ledger")
+    return good
+
+
+def complete(world, app, day):
+    """The feeds of a complete day with their events, by the page's own words."""
+    import duckdb
+    import pyarrow
+    from events import Latest
+
+    page = (ROOT / "docs" / "consuming.md").read_text()
+    question = page.split("## Which days are complete")[1].split("```sql")[1].split("```")[0]
+    ledger = Latest(world.bootstrap, "promoter.ledger", "ledger-day")
+    ledger.read_to_end()
+    database = duckdb.connect()
+    database.register("ledger", pyarrow.Table.from_pylist(list(ledger.rows.values())))
+    question = question.replace("2026-11-24", day).replace("wx1", app)
+    return database.sql(f"select feed, published::bigint from ({question})").fetchall()
+
+
 def append_again(warehouse):
     from lake import catalog, open_table
 
@@ -228,6 +274,30 @@ def erased(world, warehouse, wanted):
     good = rows(warehouse) == left and on_disk == 0
     print(f"{'✓' if good else '✗'} a user with {touches[user]} touches and {orders[user]} events of orders erased: {rows(warehouse)} rows left "
           f"of {left}; {on_disk} on the disk")
+    return good
+
+
+def deleted_is_told(world, warehouse):
+    """Whether the ingestion ends where records were deleted before it has read them, as a short retention does it."""
+    import events
+    from confluent_kafka import OFFSET_END, TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    touch = {"event_id": "3" * 32, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oUSER"}
+    now = int(time.time() * 1000)
+    events.publish(world.bootstrap, "touch", touch | {"create_time": now, "observed_at": now})
+    places = [TopicPartition(events.TOPICS["touch"], number, OFFSET_END) for number in range(PARTITIONS)]
+    # Named, or it would be gone before it has its answer.
+    admin = AdminClient({"bootstrap.servers": world.bootstrap})
+    for done in admin.delete_records(places).values():
+        done.result(30)
+    child = ingest(world, warehouse, "behind")
+    try:
+        code = child.process.wait(30)
+    except subprocess.TimeoutExpired:
+        code = None
+    good = code == 1 and "was deleted" in child.text()
+    print(f"{'✓' if good else '✗'} records deleted before they were read: the ingestion ended with {code}, {child.tail()}")
     return good
 
 

@@ -12,6 +12,9 @@ How a restart neither loses nor doubles: the offsets up to which a table has rea
 batch have made, so they are committed with them or not at all. Whoever starts reads on from there, and Kafka's own offsets count
 for nothing. A commit is never tried again on top of another one (`commit.retry.num-retries` is 0): the other may have been of a second
 process of this kind, whose rows these would double. It is planned anew from the offsets of the table as it is then.
+
+Where the topic does not reach back to a table's offset any more, rows are missing that nobody can bring: that ends the ingestion, unless
+--skip-deleted is given. By its own default the client would go on at the end of the topic, without a word.
 """
 
 import argparse
@@ -85,13 +88,14 @@ def offsets_of(table):
 class Ingest:
     """A topic, read into its table."""
 
-    def __init__(self, bootstrap, prefix, lake, name, batch_records_max):
-        self.topic, self.lake, self.name, self.batch_records_max = f"{prefix}.{name}", lake, name, batch_records_max
+    def __init__(self, options, lake, name):
+        self.topic, self.lake, self.name, self.batch_records_max = f"{options.prefix}.{name}", lake, name, options.batch_records
         avro = load_schema(SCHEMAS / f"{TABLES[name][0]}.avsc")
         self.header = b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(avro), "CRC-64-AVRO"))
         self.avro, self.arrow = parse_schema(avro), arrow_schema(avro)
-        self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
-                                  "isolation.level": "read_committed", "enable.partition.eof": True})
+        self.consumer = Consumer({"bootstrap.servers": options.bootstrap, "group.id": "unused", "enable.auto.commit": False,
+                                  "isolation.level": "read_committed", "enable.partition.eof": True,
+                                  "auto.offset.reset": "earliest" if options.skip_deleted else "error"})
         self.read_on()
 
     def read_on(self):
@@ -107,6 +111,8 @@ class Ingest:
             if message.error() is None:
                 self.rows.append(self.decode(message.value()))
                 self.offsets[message.partition()] = message.offset() + 1
+            elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:
+                raise SystemExit(f"{self.topic}: what comes next was deleted before it was read; see --skip-deleted ({message.error()})")
             elif message.error().code() != KafkaError._PARTITION_EOF:
                 raise SystemExit(f"{self.topic}: {message.error()}")
         if len(self.rows) >= self.batch_records_max or time.monotonic() - self.began > BATCH_SECONDS:
@@ -136,7 +142,7 @@ class Ingest:
 
 def ingest(options):
     lake = catalog(options.warehouse)
-    tables = [Ingest(options.bootstrap, options.prefix, lake, name, options.batch_records) for name in TABLES]
+    tables = [Ingest(options, lake, name) for name in TABLES]
     stopping = []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     signal.signal(signal.SIGINT, lambda *_: stopping.append(True))
@@ -206,6 +212,7 @@ def main():
     of["ingest"].add_argument("--bootstrap", required=True, help="HOST:PORT of a broker")
     of["ingest"].add_argument("--prefix", default="promoter", help="of the topics")
     of["ingest"].add_argument("--batch-records", type=int, default=50_000, help="rows of one commit at most")
+    of["ingest"].add_argument("--skip-deleted", action="store_true", help="go on where records were deleted before they were read")
     of["query"].add_argument("sql")
     of["erase"].add_argument("--user", required=True, help="the openid, as the topics have it")
     options = parser.parse_args()

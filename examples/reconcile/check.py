@@ -154,7 +154,8 @@ def publish_for_another(world, trade):
     from reconcile import HEADER, ORDER, begin_of, parse_schema, read_topic
 
     day_before = begin_of((datetime.now(BEIJING) - timedelta(days=2)).date())
-    event = next(event for event, _ in read_topic(world.bootstrap, TOPIC, day_before) if event["trade_no"] == trade)
+    # The order may have been refunded since, and the refund may stand before the payment.
+    event = next(event for event, _ in read_topic(world.bootstrap, TOPIC, day_before) if (event["trade_no"], event["status"]) == (trade, "PAID"))
     event |= {"promoter_openid": "oAnother", "event_id": "0" * 32}
     body = io.BytesIO()
     schemaless_writer(body, parse_schema(ORDER), event)

@@ -16,14 +16,20 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 def enter_environment(home=TARGET / "soak-python", requirements=Path(__file__).with_name("requirements.txt")):
     """Runs the script again in an environment at `home` that has its packages."""
-    python = home / "bin" / "python"
     if Path(sys.prefix) == home:
         return
+    python = environment(home, requirements)
+    os.execv(python, [python, *sys.argv])
+
+
+def environment(home, requirements):
+    """The interpreter of an environment at `home` that has the packages."""
+    python = home / "bin" / "python"
     if not (home / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
         (home / "installed").touch()
-    os.execv(python, [python, *sys.argv])
+    return python
 
 
 # The child's group holds a watcher of this script's end of a pipe: however the script ends, the group is killed.

@@ -35,25 +35,25 @@ public final class Ask {
     private static final String REQUESTS = "promoter.material.requests";
     private static final String RESULTS = "promoter.material.results";
     private static final String CORRELATION = "correlation-id";
-    private static final Duration WITHIN = Duration.ofSeconds(30);
     /** The reply EXPIRED is written within seconds of the deadline; whoever gave up at the deadline itself would miss it. */
     private static final Duration REPLY_GRACE = Duration.ofSeconds(15);
 
     public static void main(String[] arguments) throws Exception {
-        if (arguments.length != 6) {
-            System.err.println("usage: java Ask BOOTSTRAP SCHEMAS APP PROMOTER PATH EXTRA_INFO");
+        if (arguments.length != 6 && arguments.length != 7) {
+            System.err.println("usage: java Ask BOOTSTRAP SCHEMAS APP PROMOTER PATH EXTRA_INFO [SECONDS]");
             System.exit(2);
         }
+        Duration within = Duration.ofSeconds(arguments.length == 7 ? Long.parseLong(arguments[6]) : 30);
         var replies = new BinaryMessageDecoder<GenericRecord>(GenericData.get(), schema(arguments[1], "material-result"));
         String id = UUID.randomUUID().toString();
-        ProducerRecord<String, byte[]> request = request(schema(arguments[1], "material-request"), id, arguments);
+        ProducerRecord<String, byte[]> request = request(schema(arguments[1], "material-request"), id, within, arguments);
         // Reading without a group: within one somebody else would be given the reply.
         Map<String, Object> reading = Map.of(
             ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, arguments[0], ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
         try (var consumer = new KafkaConsumer<>(reading, new StringDeserializer(), new ByteArrayDeserializer())) {
             standAtEnd(consumer);
             send(arguments[0], request);
-            byte[] value = await(consumer, id);
+            byte[] value = await(consumer, id, within);
             if (value == null) {
                 System.err.println("no reply in time; the request may have been carried out");
                 System.exit(3);
@@ -69,10 +69,11 @@ public final class Ask {
         return new Schema.Parser().parse(new File(directory, name + ".avsc"));
     }
 
-    private static ProducerRecord<String, byte[]> request(Schema schema, String id, String[] arguments) throws IOException {
+    private static ProducerRecord<String, byte[]> request(Schema schema, String id, Duration within, String[] arguments)
+            throws IOException {
         GenericRecord fields = new GenericRecordBuilder(schema)
             .set("request_id", id).set("app_id", arguments[2]).set("promoter_openid", arguments[3]).set("path", arguments[4])
-            .set("extra_info", arguments[5]).set("deadline", Instant.now().plus(WITHIN).toEpochMilli()).build();
+            .set("extra_info", arguments[5]).set("deadline", Instant.now().plus(within).toEpochMilli()).build();
         ByteBuffer encoded = new BinaryMessageEncoder<GenericRecord>(GenericData.get(), schema).encode(fields);
         byte[] value = new byte[encoded.remaining()];
         encoded.get(value);
@@ -98,8 +99,8 @@ public final class Ask {
     }
 
     /** The value of the reply with this header, or null. */
-    private static byte[] await(KafkaConsumer<String, byte[]> consumer, String id) {
-        Instant end = Instant.now().plus(WITHIN).plus(REPLY_GRACE);
+    private static byte[] await(KafkaConsumer<String, byte[]> consumer, String id, Duration within) {
+        Instant end = Instant.now().plus(within.isNegative() ? Duration.ZERO : within).plus(REPLY_GRACE);
         while (Instant.now().isBefore(end)) {
             for (ConsumerRecord<String, byte[]> record : consumer.poll(Duration.ofMillis(200))) {
                 Header header = record.headers().lastHeader(CORRELATION);
