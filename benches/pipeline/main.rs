@@ -4,7 +4,7 @@
 //! cargo bench --features testing --bench pipeline               # all parts
 //! cargo bench --features testing --bench pipeline -- reading    # step by step, in one thread, as ratios to serde_json
 //! cargo bench --features testing --bench pipeline -- drain      # the whole connector against the simulator in a process of its own
-//! cargo bench --features testing --bench pipeline -- pauses     # how long a loop keeps others waiting, beside 100,000 promoters
+//! cargo bench --features testing --bench pipeline -- pauses     # how long a loop keeps others waiting, beside 100,000 promoters and a million
 //! ```
 //!
 //! Figures are medians of several rounds. Rows a second depend on the machine and on what else runs on it; ratios

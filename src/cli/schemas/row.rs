@@ -56,32 +56,61 @@ impl SchemaRow {
     }
 
     fn in_words(&self) -> String {
-        match &self.registration {
-            None => "no registry".to_owned(),
-            Some(SubjectState::There { id }) => format!("id {id}"),
-            Some(SubjectState::Registered { id }) => format!("registered as id {id}"),
-            Some(SubjectState::Missing) => "not registered".to_owned(),
-            Some(SubjectState::Possible) => "would be registered".to_owned(),
-            Some(SubjectState::Refused { reason }) => format!("refused: {reason}"),
-        }
+        let Some(state) = &self.registration else { return "no registry".to_owned() };
+        let state = match state {
+            SubjectState::There { id } => format!("id {id}"),
+            SubjectState::Registered { id } => format!("registered as id {id}"),
+            SubjectState::Missing => "not registered".to_owned(),
+            SubjectState::Possible => "would be registered".to_owned(),
+            SubjectState::Refused { reason } => format!("refused: {reason}"),
+        };
+        format!("{}: {state}", self.subject)
     }
 }
 
 /// # Errors
 /// Where they can't be written.
 pub fn print(rows: &[SchemaRow], as_json: bool) -> anyhow::Result<()> {
-    let mut text = String::new();
     if as_json {
+        let mut text = String::new();
         for row in rows {
             text += &(serde_json::to_string(row)? + "\n");
         }
         return stdout::print(&text);
     }
-    let width = rows.iter().map(|row| row.topic.len()).max().unwrap_or(0).max("topic".len());
-    text += &format!("{:width$}  {:23}  {:16}  {:16}  registry\n", "topic", "record", "CRC-64-AVRO", "single object");
-    for row in rows {
+    stdout::print(&table(rows))
+}
+
+fn table(rows: &[SchemaRow]) -> String {
+    let width = |name: &str, column: fn(&SchemaRow) -> &str| {
+        rows.iter().map(|row| column(row).len()).chain([name.len()]).max().unwrap_or_default()
+    };
+    let (topics, records) = (width("topic", |row| &row.topic), width("record", |row| row.record));
+    let head =
+        format!("{:topics$}  {:records$}  {:16}  {:16}  registry\n", "topic", "record", "CRC-64-AVRO", "single object");
+    let line = |row: &SchemaRow| {
         let SchemaRow { topic, record, crc64, single_object, .. } = row;
-        text += &format!("{topic:width$}  {record:23}  {crc64}  {single_object}  {}\n", row.in_words());
+        format!("{topic:topics$}  {record:records$}  {crc64}  {single_object}  {}\n", row.in_words())
+    };
+    std::iter::once(head).chain(rows.iter().map(line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::avro::schemas::RecordKind;
+
+    #[test]
+    fn columns_begin_at_one_place_and_a_registry_is_told_by_its_subject() {
+        let row = |kind: RecordKind| {
+            let topic = format!("promoter.{}", kind.file());
+            SchemaRow::new(TopicSchema { topic: &topic, kind }, Some(SubjectState::There { id: 7 }))
+        };
+        let text = table(&RecordKind::ALL.map(row));
+        let begin = text.lines().next().and_then(|head| head.find("CRC-64-AVRO")).unwrap();
+        for (line, kind) in text.lines().skip(1).zip(RecordKind::ALL) {
+            assert_eq!(&line[begin..begin + 16], format!("{:016x}", kind.fingerprint().crc64()), "{text}");
+            assert!(line.ends_with(&format!("promoter.{}-value: id 7", kind.file())), "{text}");
+        }
     }
-    stdout::print(&text)
 }
