@@ -29,4 +29,4 @@ pub mod schema_lookup;
 pub(crate) mod unavailable_schemas;
 
 #[cfg(test)]
-mod round_trip;
+pub(crate) mod round_trip;

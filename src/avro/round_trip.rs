@@ -9,9 +9,9 @@ use super::framing::Framing;
 use super::schemas::RecordKind;
 use crate::model::dead_letter::{DeadLetter, DeadLetterSource, Origin};
 use crate::model::fact::{Fact, FactContent, OrderStatus};
-use crate::model::feed::{Feed, PerEventTopic};
+use crate::model::feed::{EventTopic, Feed, PerEventTopic};
 use crate::model::promoter::{AppId, IdKind, Promoter};
-use crate::model::row::{Payment, Touch};
+use crate::model::row::{Payment, RowKind, Touch};
 use crate::model::time::{UnixMillis, UnixTime};
 
 const CONFLUENT: Framings = Framings {
@@ -73,9 +73,17 @@ fn payment() -> impl Strategy<Value = Payment> {
 
 type MakeFact = fn(&Promoter, Touch, Payment, Box<[u8]>) -> Fact;
 
-fn fact() -> impl Strategy<Value = (Promoter, Fact)> {
-    let touched: MakeFact = |promoter, touch, payment, raw| Fact::touch(promoter, payment.paid_time, touch, raw);
-    let make = prop::sample::select(vec![touched, Fact::paid, Fact::refunded, Fact::unknown]);
+/// What rows of a kind become.
+fn makers(rows: RowKind) -> Vec<MakeFact> {
+    match rows {
+        RowKind::Touch => vec![|promoter, touch, payment, raw| Fact::touch(promoter, payment.paid_time, touch, raw)],
+        RowKind::Order => vec![Fact::paid, Fact::refunded, Fact::unknown],
+    }
+}
+
+/// Any fact.
+pub(crate) fn fact() -> impl Strategy<Value = (Promoter, Fact)> {
+    let make = prop::sample::select(EventTopic::ALL.map(|topic| makers(topic.rows())).concat());
     (promoter(), touch(), payment(), make).prop_map(|(promoter, touch, payment, make)| {
         let fact = make(&promoter, touch, payment, Box::default());
         (promoter, fact)

@@ -25,8 +25,7 @@ pub struct RewindOptions {
     /// Whom it is about.
     #[arg(long, value_name = "APP_ID/ID", value_parser = named_promoter)]
     pub promoter: Promoter,
-    /// What is asked again: touches, orders or refunds.
-    #[arg(long, value_name = "FEED")]
+    #[arg(long, value_name = "FEED", help = format!("What is asked again: {}", Feed::names()))]
     pub feed: Feed,
     /// From when on: a time in RFC 3339, or a day such as 2026-11-03, which begins at midnight in Beijing.
     #[arg(long, value_name = "TIME", value_parser = rewind_time)]

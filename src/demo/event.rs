@@ -12,8 +12,8 @@ use crate::avro::schemas::RecordKind;
 /// What is cut from upstream texts: a line should stay a line.
 const TEXT_CHARS_MAX: usize = 48;
 
-/// What kind of thing happened; each has its colour and its place in the totals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What kind of thing happened, in the order of the totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Touch,
     Paid,
@@ -26,6 +26,33 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Those that the upstream shows.
+    pub const FACTS: [Kind; 5] = [Kind::Touch, Kind::Paid, Kind::Refunded, Kind::Unknown, Kind::DeadLetter];
+
+    /// Many of them.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Kind::Touch => "touches",
+            Kind::Paid => "payments",
+            Kind::Refunded => "refunds",
+            Kind::Unknown => "of unknown status",
+            Kind::DeadLetter => "dead letters",
+            Kind::Material => "replies",
+        }
+    }
+
+    /// Of a terminal.
+    pub fn colour(self) -> &'static str {
+        match self {
+            Kind::Touch => "36",
+            Kind::Paid => "32",
+            Kind::Refunded => "33",
+            Kind::Unknown => "35",
+            Kind::DeadLetter => "31",
+            Kind::Material => "34",
+        }
+    }
+
     pub fn of(event: &Decoded) -> Kind {
         match (event.record, event.text("status")) {
             (RecordKind::Touch, _) => Kind::Touch,

@@ -1,5 +1,6 @@
 //! What the demo prints: aligned lines, in colour only where a person looks on.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -12,23 +13,13 @@ const DIM: &str = "2";
 const BOLD: &str = "1";
 const GREEN: &str = "1;32";
 const RED: &str = "1;31";
-const MATERIAL: &str = "34";
 const TOUCH_FROM_MATERIAL: &str = "1;36";
-
-/// Counts of the facts that were printed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Totals {
-    touches: u64,
-    payments: u64,
-    refunds: u64,
-    others: u64,
-    dead_letters: u64,
-}
 
 pub struct Screen<W> {
     out: W,
     colours: bool,
-    totals: Totals,
+    /// How many of each kind were printed.
+    totals: BTreeMap<Kind, u64>,
 }
 
 impl Screen<io::Stdout> {
@@ -36,7 +27,7 @@ impl Screen<io::Stdout> {
         let out = io::stdout();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colours = out.is_terminal() && !plain;
-        Screen { out, colours, totals: Totals::default() }
+        Screen { out, colours, totals: BTreeMap::new() }
     }
 }
 
@@ -66,7 +57,7 @@ impl<W: Write> Screen<W> {
         // Where the clock is set to no year that can be shown, that of 1970 does no harm.
         let now = jiff::Timestamp::from_millisecond(crate::clock::now().0).unwrap_or_default();
         let line = columns(&clock(now), topic, &request.promoter, &words);
-        self.coloured(MATERIAL, &line)
+        self.coloured(Kind::Material.colour(), &line)
     }
 
     /// `from_material`: whether it is a touch that came from material which was asked for.
@@ -75,16 +66,8 @@ impl<W: Write> Screen<W> {
     /// As [`text`](Self::text).
     pub fn event(&mut self, topic: &str, event: &Decoded, from_material: bool) -> io::Result<()> {
         let kind = Kind::of(event);
-        let (count, colour) = match kind {
-            Kind::Touch if from_material => (Some(&mut self.totals.touches), TOUCH_FROM_MATERIAL),
-            Kind::Touch => (Some(&mut self.totals.touches), "36"),
-            Kind::Paid => (Some(&mut self.totals.payments), "32"),
-            Kind::Refunded => (Some(&mut self.totals.refunds), "33"),
-            Kind::Unknown => (Some(&mut self.totals.others), "35"),
-            Kind::DeadLetter => (Some(&mut self.totals.dead_letters), "31"),
-            Kind::Material => (None, MATERIAL),
-        };
-        count.into_iter().for_each(|count| *count += 1);
+        *self.totals.entry(kind).or_default() += 1;
+        let colour = if from_material { TOUCH_FROM_MATERIAL } else { kind.colour() };
         let promoter = printable(event.text("promoter_openid").unwrap_or_default());
         let note = if from_material { "  <- asked for above" } else { "" };
         let line = columns(&time(event, kind), topic, &promoter, &(words(event, kind) + note));
@@ -96,11 +79,11 @@ impl<W: Write> Screen<W> {
     /// # Errors
     /// As [`text`](Self::text).
     pub fn totals(&mut self, running: Duration, shown: u64, materials: &Materials) -> io::Result<()> {
-        let Totals { touches, payments, refunds, others, dead_letters } = self.totals;
-        let published = touches + payments + refunds + others + dead_letters;
+        let counts = Kind::FACTS.map(|kind| (kind, self.totals.get(&kind).copied().unwrap_or_default()));
+        let published: u64 = counts.iter().map(|(_, count)| count).sum();
+        let counts = counts.map(|(kind, count)| format!("{count} {}", kind.plural())).join(", ");
         let line = format!(
-            "-- {} s: shown {shown}, published {published}: {touches} touches, {payments} payments, {refunds} refunds, \
-             {others} of unknown status, {dead_letters} dead letters; materials asked {}, answered {}",
+            "-- {} s: shown {shown}, published {published}: {counts}; materials asked {}, answered {}",
             running.as_secs(),
             materials.requested(),
             materials.answered(),

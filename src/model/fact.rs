@@ -301,6 +301,8 @@ impl IdentityHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::feed::EventTopic;
+    use crate::model::row::RowKind;
 
     #[test]
     fn a_touch_without_a_scene_is_the_same_as_one_of_scene_0() {
@@ -338,15 +340,15 @@ mod tests {
             paid_time: UnixTime(1_668_614_400),
             refunded_time: Some(UnixTime(1_668_700_800)),
         };
-        let ids = [
-            Fact::touch(&promoter, UnixTime(1_668_614_400), touch.clone(), Box::default()).id,
-            Fact::paid(&promoter, touch.clone(), payment.clone(), Box::default()).id,
-            Fact::refunded(&promoter, touch.clone(), payment.clone(), Box::default()).id,
-            Fact::unknown(&promoter, touch, payment, Box::default()).id,
-            dead_row_id(&promoter, b"{"),
-        ];
+        let of_rows = |topic: EventTopic| match topic.rows() {
+            RowKind::Touch => vec![Fact::touch(&promoter, UnixTime(1_668_614_400), touch.clone(), Box::default())],
+            RowKind::Order => [Fact::paid, Fact::refunded, Fact::unknown]
+                .map(|make| make(&promoter, touch.clone(), payment.clone(), Box::default()))
+                .into(),
+        };
+        let ids = EventTopic::ALL.into_iter().flat_map(of_rows).map(|fact| fact.id);
         assert_eq!(
-            ids.map(|id| id.to_string()),
+            ids.chain([dead_row_id(&promoter, b"{")]).map(|id| id.to_string()).collect::<Vec<_>>(),
             [
                 "7e48d2e87b0b914f10f8ef0ab7884763",
                 "ca34aaca386d36a8aa4f7e16004928e3",

@@ -104,7 +104,7 @@ impl PageFacts {
             }
         }
         // By positions first: an observed fact is too large to be moved more than once.
-        page_facts.facts.sort_by_cached_key(|observed| (observed.fact.time, order_of(&observed.fact.content)));
+        page_facts.facts.sort_by_cached_key(|observed| (observed.fact.time, is_refund(&observed.fact.content)));
         page_facts
     }
 
@@ -153,11 +153,9 @@ pub(crate) fn fact_weight(fact: &Fact) -> usize {
     size_of::<ObservedFact>() + 2 * fact.raw.len()
 }
 
-fn order_of(content: &FactContent) -> u8 {
-    match content {
-        FactContent::Order { status: OrderStatus::Refunded, .. } => 1,
-        FactContent::Touch(_) | FactContent::Order { .. } => 0,
-    }
+/// Of one time the payment comes before the refund.
+fn is_refund(content: &FactContent) -> bool {
+    matches!(content.order(), Some((OrderStatus::Refunded, _)))
 }
 
 /// How long a fact is remembered, and how long it is met.

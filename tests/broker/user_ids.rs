@@ -77,7 +77,7 @@ fn bytes_of(record: &Record) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Users of the simulated world are T or P with 26 hex digits behind it, and nothing else is.
-fn has_user_id(bytes: &[u8]) -> bool {
+pub fn has_user_id(bytes: &[u8]) -> bool {
     let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
     bytes.windows(27).any(|window| b"TP".contains(&window[0]) && window[1..].iter().all(is_hex))
 }

@@ -145,19 +145,12 @@ fn compared(topic: EventTopic, event: &Decoded) -> Option<ComparedFact> {
         Some(UnixTime(time.as_second()))
     };
     let id = FactId::from_hex(event.text("event_id")?)?;
-    match event.record {
-        RecordKind::Touch => {
-            let feed = Feed::ALL.into_iter().find(|feed| feed.topic() == topic && feed.rows() == RowKind::Touch)?;
-            return Some(ComparedFact { id, feed, time: Some(time("create_time")?), order: None });
-        }
-        RecordKind::Order => {}
-        RecordKind::DeadLetter
-        | RecordKind::MaterialRequest
-        | RecordKind::MaterialResult
-        | RecordKind::Promoter
-        | RecordKind::LedgerDay => {
-            return None;
-        }
+    if event.record != RecordKind::of_events(topic) {
+        return None;
+    }
+    if topic.rows() != RowKind::Order {
+        let feed = Feed::ALL.into_iter().find(|feed| feed.topic() == topic)?;
+        return Some(ComparedFact { id, feed, time: Some(time("create_time")?), order: None });
     }
     let order = ComparedOrder {
         status: event.text("status")?.to_owned(),

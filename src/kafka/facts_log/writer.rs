@@ -254,3 +254,25 @@ impl Unpublishable {
         DeadLetter::of_row(feed, event.promoter.clone(), reason, detail, raw, event.observed_at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::avro::encode::Framings;
+    use crate::avro::round_trip::fact;
+
+    proptest! {
+        /// Or one that is too long would be planned as an event, and found out when it is written.
+        #[test]
+        fn no_event_is_longer_than_it_may_be_at_most((promoter, fact) in fact()) {
+            let (encoders, mut buffer) = (Encoders::new(Framings::SINGLE_OBJECT), Vec::new());
+            encoders.fact(&fact, &promoter, IdKind::OpenId, UnixMillis(0), &mut buffer).unwrap();
+            let event = Event { promoter, fact, observed_at: UnixMillis(0) };
+            let length = buffer.len() + event.promoter.key().len() + RECORD_OVERHEAD;
+            prop_assert!(length <= length_max(&event), "{length}");
+            prop_assert!(length + FIXED_BYTES_MAX + 2 * PSEUDONYM_LENGTH > length_max(&event), "{}", length_max(&event));
+        }
+    }
+}

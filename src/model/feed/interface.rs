@@ -24,22 +24,44 @@ pub enum InterfaceCaller {
     Discovery,
 }
 
+/// What an interface is, in one place.
+struct InterfaceProperties {
+    name: &'static str,
+    path: &'static str,
+    called_by: InterfaceCaller,
+}
+
+static PROPERTIES: PerInterface<InterfaceProperties> = PerInterface {
+    get_relation: InterfaceProperties {
+        name: "getrelation",
+        path: "/promoter/getrelation",
+        called_by: InterfaceCaller::Polls,
+    },
+    get_order: InterfaceProperties { name: "getorder", path: "/promoter/getorder", called_by: InterfaceCaller::Polls },
+    get_share_material: InterfaceProperties {
+        name: "getsharematerial",
+        path: "/promoter/getsharematerial",
+        called_by: InterfaceCaller::Requests,
+    },
+    get_promoter: InterfaceProperties {
+        name: "getpromoter",
+        path: "/promoter/getpromoter",
+        called_by: InterfaceCaller::Discovery,
+    },
+};
+
 impl Interface {
     pub fn name(self) -> &'static str {
-        match self {
-            Interface::GetRelation => "getrelation",
-            Interface::GetOrder => "getorder",
-            Interface::GetShareMaterial => "getsharematerial",
-            Interface::GetPromoter => "getpromoter",
-        }
+        PROPERTIES[self].name
+    }
+
+    /// The path below the host, which is also the `cgi_path` of a quota request.
+    pub fn path(self) -> &'static str {
+        PROPERTIES[self].path
     }
 
     pub fn called_by(self) -> InterfaceCaller {
-        match self {
-            Interface::GetRelation | Interface::GetOrder => InterfaceCaller::Polls,
-            Interface::GetShareMaterial => InterfaceCaller::Requests,
-            Interface::GetPromoter => InterfaceCaller::Discovery,
-        }
+        PROPERTIES[self].called_by
     }
 
     /// Whether feeds are polled by it.
@@ -47,22 +69,9 @@ impl Interface {
         self.called_by() == InterfaceCaller::Polls
     }
 
-    /// Whether it lists rows, page by page: where it says that there is no data, the pages are over.
+    /// Whether it lists rows, page by page: where it says that there is no data, the pages are over. A request is for one thing.
     pub(crate) fn lists_rows(self) -> bool {
-        match self {
-            Interface::GetRelation | Interface::GetOrder | Interface::GetPromoter => true,
-            Interface::GetShareMaterial => false,
-        }
-    }
-
-    /// The path below the host, which is also the `cgi_path` of a quota request.
-    pub fn path(self) -> &'static str {
-        match self {
-            Interface::GetRelation => "/promoter/getrelation",
-            Interface::GetOrder => "/promoter/getorder",
-            Interface::GetShareMaterial => "/promoter/getsharematerial",
-            Interface::GetPromoter => "/promoter/getpromoter",
-        }
+        self.called_by() != InterfaceCaller::Requests
     }
 }
 

@@ -12,7 +12,7 @@ use crate::simulator::facts::promoter::SimPromoter;
 use crate::simulator::obstacles::faults::InjectedFault;
 use crate::simulator::obstacles::limits::Excess;
 use crate::simulator::options::Ids;
-use crate::simulator::pages::data_request::{DataCall, DataRequest};
+use crate::simulator::pages::data_request::DataRequest;
 use crate::simulator::pages::page::{Page, PageFaults, Receipt};
 use crate::simulator::seed::Seed;
 use crate::upstream::transport::Method;
@@ -56,10 +56,7 @@ impl World {
         let answer = match body {
             Err(_) => Err(47001),
             Ok(body) => match path {
-                DataPath::Relation => {
-                    self.page(now, &admitted, promoter, &DataRequest::read(DataCall::Relation, &body))
-                }
-                DataPath::Order => self.page(now, &admitted, promoter, &DataRequest::read(DataCall::Order, &body)),
+                DataPath::Rows(call) => self.page(now, &admitted, promoter, &DataRequest::read(call, &body)),
                 DataPath::Material => self.material(now, &admitted, promoter, &body),
                 DataPath::Promoter => self.registered(now, &admitted, &body),
             },

@@ -1,5 +1,7 @@
 //! The paths of the interfaces that the world has.
 
+use crate::simulator::pages::data_request::DataCall;
+
 pub const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 pub const CLASSIC_TOKEN: &str = "/cgi-bin/token";
 pub const QUOTA: &str = "/cgi-bin/openapi/quota/get";
@@ -7,14 +9,14 @@ pub const QUOTA: &str = "/cgi-bin/openapi/quota/get";
 /// Those that need a token and have data.
 #[derive(Clone, Copy)]
 pub enum DataPath {
-    Relation,
-    Order,
+    Rows(DataCall),
     Material,
     Promoter,
 }
 
 impl DataPath {
-    pub const ALL: [DataPath; 4] = [DataPath::Relation, DataPath::Order, DataPath::Material, DataPath::Promoter];
+    pub const ALL: [DataPath; 4] =
+        [DataPath::Rows(DataCall::Relation), DataPath::Rows(DataCall::Order), DataPath::Material, DataPath::Promoter];
 
     pub fn of(path: &str) -> Option<DataPath> {
         DataPath::ALL.into_iter().find(|data| data.text() == path)
@@ -22,8 +24,8 @@ impl DataPath {
 
     pub fn text(self) -> &'static str {
         match self {
-            DataPath::Relation => "/promoter/getrelation",
-            DataPath::Order => "/promoter/getorder",
+            DataPath::Rows(DataCall::Relation) => "/promoter/getrelation",
+            DataPath::Rows(DataCall::Order) => "/promoter/getorder",
             DataPath::Material => "/promoter/getsharematerial",
             DataPath::Promoter => "/promoter/getpromoter",
         }

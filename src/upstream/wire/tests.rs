@@ -1,6 +1,7 @@
 //! The official page's samples, and the irregularities seen in the field.
 
 use super::*;
+use crate::model::feed::EventTopic;
 use crate::model::row::{Row, RowKind};
 use crate::upstream::raw_page::{ROWS_MAX, START_ID_BYTES_MAX};
 
@@ -10,6 +11,23 @@ mod broken_rows;
 const NOW: UnixTime = UnixTime(1_700_000_000);
 const RELATION_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getrelation-answer.json");
 const ORDER_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getorder-answer.json");
+/// What the official page shows of an answer with rows of the kind.
+fn sample(rows: RowKind) -> &'static [u8] {
+    match rows {
+        RowKind::Touch => RELATION_SAMPLE,
+        RowKind::Order => ORDER_SAMPLE,
+    }
+}
+
+#[test]
+fn of_every_kind_of_rows_a_sample_is_read() {
+    for topic in EventTopic::ALL {
+        let expected = ExpectedPage { kind: topic.rows(), ..TOUCHES };
+        let rows = read_page(sample(topic.rows()), expected, NOW).unwrap().1.rows;
+        assert!(!rows.is_empty() && rows.iter().all(|row| row.content.is_ok()), "{rows:?}");
+    }
+}
+
 const MATERIAL_SAMPLE: &[u8] = include_bytes!("../../../tests/samples/getsharematerial-answer.json");
 
 const TOUCHES: ExpectedPage = ExpectedPage { kind: RowKind::Touch, promoter_id: "p", is_first: true };
