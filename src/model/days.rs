@@ -22,7 +22,7 @@
 //!    (`commit::planned`): they become durable in one transaction, with the events, or not at all. The record says the whole count,
 //!    and not what was added, so of several records of a day in one transaction the last one alone has to be written.
 //! 2. Whoever takes the shard up goes on from what it reads, as with the memory of facts. A shard that had cursors before days were
-//!    counted begins with a later day ([`Begun`]): no day is told of which a part was not counted.
+//!    counted begins with a later day ([`CountBegin`]): no day is told of which a part was not counted.
 //! 3. A fact of a closed day may be published still: a cursor was moved back by a rewind, a promoter begins later with an earlier
 //!    start or is named again, an order in an unknown status is shown as a refund, or a clock was set back. Nothing of this has to
 //!    be ruled out, for the count is the day's whether it is closed or not, and a day that was told is told again with
@@ -99,7 +99,7 @@ pub(super) type Standings = PerFeed<Option<Day>>;
 
 /// From which day on the days of a shard are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Begun {
+enum CountBegin {
     /// Nobody was polled in it before: with the first cursor all days are.
     #[default]
     Fresh,
@@ -118,7 +118,7 @@ pub(super) struct Days {
     shard: Shard,
     /// Whether there is a ledger that closed days are told to.
     tells: bool,
-    begun: Begun,
+    begun: CountBegin,
     apps: HashMap<Arc<str>, PerFeed<FeedDays>, RandomState>,
 }
 
@@ -150,7 +150,7 @@ impl Days {
     /// Takes a record of the topic.
     pub fn restore(&mut self, record: DayContent) {
         match record {
-            DayContent::Begun(day) => self.begun = Begun::From(day),
+            DayContent::Begun(day) => self.begun = CountBegin::From(day),
             DayContent::Counted(CountedDay { key: DayKey { app, feed, day }, status, .. }) => {
                 self.feeds(&app)[feed].days.insert(day, status);
             }
@@ -160,7 +160,7 @@ impl Days {
     /// Takes a tombstone, which somebody else has written.
     pub fn forget(&mut self, key: &[u8]) {
         if key == BEGUN_KEY.as_bytes() {
-            self.begun = Begun::Fresh;
+            self.begun = CountBegin::Fresh;
         } else if let Some(DayKey { app, feed, day }) = DayKey::read(key) {
             self.feeds(&app)[feed].days.remove(&day);
         }
@@ -168,8 +168,8 @@ impl Days {
 
     /// The topic was read to its end, which had cursors where `is_polled`. Those of the shard stand next, each once.
     pub fn restored(&mut self, is_polled: bool) {
-        if is_polled && self.begun == Begun::Fresh {
-            self.begun = Begun::Uncounted;
+        if is_polled && self.begun == CountBegin::Fresh {
+            self.begun = CountBegin::Uncounted;
         }
         for feed in self.apps.values_mut().flat_map(PerFeed::values_mut) {
             feed.first = feed.days.first_key_value().map(|(_, status)| status.since);
@@ -203,20 +203,20 @@ impl Days {
 
     /// A shard that is begun by its first cursors counts all days.
     pub fn begin(&mut self, batch: &mut Batch) {
-        if self.begun == Begun::Fresh {
+        if self.begun == CountBegin::Fresh {
             self.begin_with(Day::EARLIEST, batch);
         }
     }
 
     fn begin_with(&mut self, day: Day, batch: &mut Batch) {
-        self.begun = Begun::From(day);
+        self.begun = CountBegin::From(day);
         batch.push_day(DayRecord { shard: self.shard, content: DayContent::Begun(day) });
     }
 
     /// Takes what a page has added, which was read at `observed_at`, with the cursors as they stand behind it: counts, and closes
     /// what they have passed.
     pub fn take(&mut self, app: &str, tally: DayTally, observed_at: UnixMillis, batch: &mut Batch) {
-        if self.begun == Begun::Uncounted {
+        if self.begun == CountBegin::Uncounted {
             let ahead = observed_at.as_seconds().plus(DATED_AHEAD_MAX);
             self.begin_with(Day::in_beijing(ahead).next(), batch);
         }
@@ -285,8 +285,8 @@ impl Days {
     /// Days before it are not told: of a shard without a count that is every day.
     fn begun_with(&self) -> Day {
         match self.begun {
-            Begun::From(day) => day,
-            Begun::Fresh | Begun::Uncounted => Day::LATEST,
+            CountBegin::From(day) => day,
+            CountBegin::Fresh | CountBegin::Uncounted => Day::LATEST,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::simulator::obstacles::faults::{FaultRate, Level};
 
 /// Which day an order's payment belongs to. Not documented by the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Days {
+pub enum DayZone {
     Beijing,
     Utc,
 }
@@ -125,7 +125,7 @@ pub struct WorldOptions {
     pub page_rows: u32,
     /// Which day an order's payment belongs to.
     #[arg(long, value_enum, default_value = "beijing")]
-    pub days: Days,
+    pub days: DayZone,
     /// Whether the ends of a window belong to it.
     #[arg(long, value_enum, default_value = "seeded")]
     pub bounds: Bounds,

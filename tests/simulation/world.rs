@@ -6,7 +6,7 @@ use promoter_connector::model::feed::{Feed, PerFeed};
 use promoter_connector::model::time::{UnixMillis, UnixTime};
 use promoter_connector::simulator::WorldOptions;
 use promoter_connector::simulator::faults::Level;
-use promoter_connector::simulator::options::Days;
+use promoter_connector::simulator::options::DayZone;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -45,7 +45,7 @@ pub fn world_options(seed: u64, lateness: Lateness, random: &mut ChaCha8Rng) -> 
         late_max: late_max(Feed::Touches),
         orders_late_max: Some(late_max(Feed::Orders)),
         refunds_late_max: Some(late_max(Feed::Refunds)),
-        days: if random.random_bool(0.5) { Days::Beijing } else { Days::Utc },
+        days: if random.random_bool(0.5) { DayZone::Beijing } else { DayZone::Utc },
         two_dates: 0.1,
         told_later: 0.3,
         restless: if random.random_bool(0.3) { 0.05 } else { 0.0 },

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::fact::{FirstShown, OrderFact, RefundFact, TouchFact};
 use super::lateness::{AppearanceDelay, rest_of_day, seconds};
-use crate::simulator::options::{Days, WorldOptions};
+use crate::simulator::options::{DayZone, WorldOptions};
 use crate::simulator::seed::Seed;
 
 /// An hour, in seconds.
@@ -16,7 +16,7 @@ const TOLD_AFTER_MAX: u32 = 3600;
 pub struct Fates {
     rng: ChaCha8Rng,
     delay: AppearanceDelay,
-    days: Days,
+    days: DayZone,
     /// Seconds, as the ones below.
     orders_late_max: Option<u32>,
     refunds_late_max: Option<u32>,

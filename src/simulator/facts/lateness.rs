@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::model::time::{Day, UnixTime};
-use crate::simulator::options::{Days, WorldOptions};
+use crate::simulator::options::{DayZone, WorldOptions};
 
 /// Of one kind of facts. Times and lengths are in seconds.
 #[derive(Clone, Copy)]
@@ -32,11 +32,11 @@ impl AppearanceDelay {
 }
 
 /// Seconds from a payment to the end of its day.
-pub fn rest_of_day(time: u32, days: Days) -> u32 {
+pub fn rest_of_day(time: u32, days: DayZone) -> u32 {
     let time = UnixTime(i64::from(time));
     let end = match days {
-        Days::Beijing => Day::in_beijing(time).beijing_end(),
-        Days::Utc => Day::in_utc(time).utc_end(),
+        DayZone::Beijing => Day::in_beijing(time).beijing_end(),
+        DayZone::Utc => Day::in_utc(time).utc_end(),
     };
     u32::try_from(end.0 - time.0).unwrap_or(0)
 }

@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::simulator::facts::lateness::rest_of_day;
-    use crate::simulator::options::Days;
+    use crate::simulator::options::DayZone;
 
     const START: UnixTime = UnixTime(1_750_000_000);
 
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn an_order_may_appear_until_its_lateness_after_the_end_of_its_day() {
-        for days in [Days::Beijing, Days::Utc] {
+        for days in [DayZone::Beijing, DayZone::Utc] {
             let options = WorldOptions {
                 late: 1.0,
                 orders_late_max: Some(Duration::from_secs(3600)),

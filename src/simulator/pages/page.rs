@@ -11,7 +11,7 @@ use super::selection::{Order, Selection};
 use super::start_id::{self, Position, StartIdKey};
 use crate::simulator::facts::details::{Drawer, Merchant};
 use crate::simulator::facts::promoter::SimPromoter;
-use crate::simulator::options::{Days, WorldOptions};
+use crate::simulator::options::{DayZone, WorldOptions};
 use crate::simulator::seed::Seed;
 
 /// `total_cnt` of a full page, by the official page.
@@ -53,7 +53,7 @@ pub struct Paging {
     duplicates: f64,
     moving: u32,
     late_max: u32,
-    days: Days,
+    days: DayZone,
     edit_every: i64,
     /// Whether the same row is written in different ways.
     loose: bool,

@@ -13,7 +13,7 @@ use crate::simulator::facts::details::Drawer;
 use crate::simulator::facts::fact::OrderFact;
 use crate::simulator::facts::promoter::SimPromoter;
 use crate::simulator::facts::traits::{Arrangement, SHUFFLED_BLOCK};
-use crate::simulator::options::Days;
+use crate::simulator::options::DayZone;
 
 /// In seconds.
 const DAY: i64 = 86_400;
@@ -22,7 +22,7 @@ pub struct Selection<'a> {
     pub drawer: &'a Drawer,
     pub promoter: &'a SimPromoter,
     pub subject: &'a Subject,
-    pub days: Days,
+    pub days: DayZone,
     /// Unix seconds.
     pub now: u32,
     /// Seconds for which a row that has appeared keeps changing its place.
@@ -181,8 +181,8 @@ impl Selection<'_> {
     fn lists(&self, date: u32, order: &OrderFact) -> bool {
         let time = UnixTime(i64::from(order.time));
         let day = match self.days {
-            Days::Beijing => Day::in_beijing(time),
-            Days::Utc => Day::in_utc(time),
+            DayZone::Beijing => Day::in_beijing(time),
+            DayZone::Utc => Day::in_utc(time),
         };
         let also = match order.also_listed {
             0 => None,
@@ -227,12 +227,12 @@ fn fits<T: PartialEq>(wanted: Option<&T>, has: Option<&T>) -> bool {
 }
 
 /// The first second of a day given as yyyymmdd, or nothing where there is no such day.
-fn day_begin(date: u32, days: Days) -> Option<i64> {
+fn day_begin(date: u32, days: DayZone) -> Option<i64> {
     let year = i16::try_from(date / 10_000).ok()?;
     let (month, day) = (i8::try_from(date / 100 % 100).ok()?, i8::try_from(date % 100).ok()?);
     let offset = match days {
-        Days::Beijing => jiff::tz::Offset::constant(8),
-        Days::Utc => jiff::tz::Offset::UTC,
+        DayZone::Beijing => jiff::tz::Offset::constant(8),
+        DayZone::Utc => jiff::tz::Offset::UTC,
     };
     let midnight = jiff::civil::Date::new(year, month, day).ok()?.at(0, 0, 0, 0);
     Some(offset.to_timestamp(midnight).ok()?.as_second())
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn a_day_begins_at_its_midnight_in_either_zone() {
         let day = Day::in_beijing(START);
-        assert_eq!(day_begin(day.as_yyyymmdd(), Days::Beijing), Some(day.beijing_start().0));
-        assert_eq!(day_begin(day.as_yyyymmdd(), Days::Utc), Some(day.beijing_start().0 + 8 * 3600));
-        assert_eq!(day_begin(20_250_230, Days::Beijing), None);
+        assert_eq!(day_begin(day.as_yyyymmdd(), DayZone::Beijing), Some(day.beijing_start().0));
+        assert_eq!(day_begin(day.as_yyyymmdd(), DayZone::Utc), Some(day.beijing_start().0 + 8 * 3600));
+        assert_eq!(day_begin(20_250_230, DayZone::Beijing), None);
     }
 
     proptest::proptest! {
@@ -267,7 +267,7 @@ mod tests {
                 drawer: &drawer,
                 promoter: &promoter,
                 subject: &subject,
-                days: Days::Beijing,
+                days: DayZone::Beijing,
                 now: START.0 as u32,
                 moving: 0,
                 late_max: 0,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::client::{Client, START};
 use crate::avro::schemas::RecordKind;
 use crate::model::time::Day;
-use crate::simulator::options::{Bounds, Days};
+use crate::simulator::options::{Bounds, DayZone};
 use crate::simulator::truth::fact_key::compared;
 use crate::simulator::{ShownContent, WorldOptions};
 
@@ -159,7 +159,7 @@ fn a_dead_row_has_the_same_bytes_whenever_it_is_shown() {
 
 #[test]
 fn the_day_of_an_order_is_beijings_or_utcs_as_the_option_says() {
-    for (days, is_beijing) in [(Days::Beijing, true), (Days::Utc, false)] {
+    for (days, is_beijing) in [(DayZone::Beijing, true), (DayZone::Utc, false)] {
         let options = WorldOptions {
             history_orders: Some(200),
             history: Duration::from_secs(3 * 86_400),
