@@ -1,5 +1,7 @@
 //! What the encoders write, the decoder reads back with the same values.
 
+use std::ops::Range;
+
 use apache_avro::types::Value;
 use proptest::prelude::*;
 
@@ -25,14 +27,22 @@ const CONFLUENT: Framings = Framings {
 const IDS: [(i32, RecordKind); 3] =
     [(11, RecordKind::Touch), (12, RecordKind::Order), (i32::MAX, RecordKind::DeadLetter)];
 
+/// Of a text, unless another number is wanted.
+const CHARS: Range<usize> = 0..20;
+
 /// The range in which a second still has its milliseconds in a long.
 fn time() -> impl Strategy<Value = UnixTime> {
     (i64::MIN / 1000..i64::MAX / 1000).prop_map(UnixTime)
 }
 
 fn text() -> impl Strategy<Value = String> {
+    text_of(CHARS)
+}
+
+/// With so many characters.
+fn text_of(chars: Range<usize>) -> impl Strategy<Value = String> {
     // Every scalar value, not only the printable ones: `.` leaves out control characters.
-    prop::collection::vec(any::<char>(), 0..20).prop_map(String::from_iter)
+    prop::collection::vec(any::<char>(), chars).prop_map(String::from_iter)
 }
 
 fn promoter() -> impl Strategy<Value = Promoter> {
@@ -40,7 +50,8 @@ fn promoter() -> impl Strategy<Value = Promoter> {
         .prop_map(|(app, promoter)| Promoter::new(&AppId::new(&app).unwrap(), &promoter).unwrap())
 }
 
-fn touch() -> impl Strategy<Value = Touch> {
+fn touch(chars: Range<usize>) -> impl Strategy<Value = Touch> {
+    let text = || text_of(chars.clone());
     let merchant = (any::<Option<i64>>(), prop::option::of(text()), prop::option::of(text()));
     let way = (prop::option::of(text()), any::<Option<i64>>(), prop::option::of(text()));
     (text(), merchant, way).prop_map(|(openid, merchant, way)| Touch {
@@ -54,7 +65,8 @@ fn touch() -> impl Strategy<Value = Touch> {
     })
 }
 
-fn payment() -> impl Strategy<Value = Payment> {
+fn payment(chars: Range<usize>) -> impl Strategy<Value = Payment> {
+    let text = || text_of(chars.clone());
     let numbers = (text(), text(), prop::option::of(text()));
     let times = (prop::option::of(time()), time(), prop::option::of(time()));
     (numbers, any::<i64>(), any::<i64>(), times).prop_map(
@@ -81,10 +93,14 @@ fn makers(rows: RowKind) -> Vec<MakeFact> {
     }
 }
 
-/// Any fact.
-pub(crate) fn fact() -> impl Strategy<Value = (Promoter, Fact)> {
+fn fact() -> impl Strategy<Value = (Promoter, Fact)> {
+    fact_of(CHARS)
+}
+
+/// Any fact, with texts of so many characters.
+pub(crate) fn fact_of(chars: Range<usize>) -> impl Strategy<Value = (Promoter, Fact)> {
     let make = prop::sample::select(EventTopic::ALL.map(|topic| makers(topic.rows())).concat());
-    (promoter(), touch(), payment(), make).prop_map(|(promoter, touch, payment, make)| {
+    (promoter(), touch(chars.clone()), payment(chars), make).prop_map(|(promoter, touch, payment, make)| {
         let fact = make(&promoter, touch, payment, Box::default());
         (promoter, fact)
     })
