@@ -109,7 +109,8 @@ pub(crate) struct PromoterStatement {
     discovered: Option<DiscoveryStatus>,
 }
 
-const JSON_NAMES: [&str; 8] =
+/// What a record in JSON may say.
+pub(crate) const JSON_NAMES: [&str; 8] =
     ["app_id", "promoter_openid", "feeds", "start_from", "paused", "tags", "updated_at", "discovered"];
 
 impl PromoterStatement {

@@ -19,7 +19,7 @@ pub(crate) enum PromoterError {
     Key,
     #[error("{0}")]
     NotAvro(String),
-    #[error("{0}")]
+    #[error("it is no JSON object: {0}")]
     NotJson(String),
     #[error(transparent)]
     Flawed(#[from] PromoterFlaw),

@@ -29,6 +29,7 @@ use feeds::FeedDrafts;
 use retry::RetrySection;
 
 pub use reader::problem::{ConfigError, Mistake};
+pub use reader::section::nearest;
 pub use reader::watched_file::WatchedFile;
 pub use registry_client::RegistryClientConfig;
 pub use reload::{ConfigFile, ConfigReading};

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::configured::ConfigurationFollower;
@@ -25,6 +25,7 @@ use super::share_exchange::ShareExchange;
 use super::{PollPipeline, shard_writes, too_early};
 use crate::allocator;
 use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
+use crate::commit::log_state::until;
 use crate::commit::queue::Closed;
 use crate::commit::under_way::{UnderWay, under_way};
 use crate::model::queued_write::QueuedWrite;
@@ -34,6 +35,8 @@ use crate::registry::event::RegistryEvent;
 
 /// How often is looked who was removed, and who long ago.
 const REMOVALS_EVERY: Duration = Duration::from_secs(30);
+/// A session that owns nothing for so long stands by: what was assigned when its log was opened may be another's already.
+const STANDBY_AFTER: Duration = Duration::from_secs(2);
 
 /// Why it coordinates no more.
 enum Stopped {
@@ -64,6 +67,8 @@ pub(super) struct ShardCoordinator<'a> {
     promoters: ShardPromoters,
     restores: ShardRestores,
     removals: Interval,
+    /// When it is looked whether it owns something; nothing once that is known.
+    standby_at: Option<Instant>,
     queries: mpsc::Receiver<RegistrationQuery>,
     /// While this instance owns the shard whose owner discovers.
     discovering: Option<AbortOnDropHandle<()>>,
@@ -94,6 +99,7 @@ impl<'a> ShardCoordinator<'a> {
             promoters,
             restores,
             removals,
+            standby_at: Some(Instant::now() + STANDBY_AFTER),
             queries,
             discovering,
             exchange,
@@ -115,7 +121,11 @@ impl<'a> ShardCoordinator<'a> {
                         self.restore(shards);
                         Ok(())
                     }
-                    OwnershipChange::Revoked(shards) => self.drop_shards(&shards).await,
+                    OwnershipChange::Revoked(shards) => {
+                        let dropped = self.drop_shards(&shards).await;
+                        self.note_standby();
+                        dropped
+                    }
                     OwnershipChange::Registered(shard, events) => self.register(shard, events).await,
                     OwnershipChange::Failed(error) => Err(error.into()),
                 },
@@ -131,6 +141,11 @@ impl<'a> ShardCoordinator<'a> {
                 // What the configuration says of shards that are not whole yet acts when they are taken up.
                 () = self.configured.changed() => self.reconfigure().await,
                 _ = self.removals.tick() => self.write_due_removals().await,
+                () = until(self.standby_at) => {
+                    self.standby_at = None;
+                    self.note_standby();
+                    Ok(())
+                }
                 // Last: who looks waits for what is polled. The pipeline, which holds the other end, outlives the session.
                 Some(query) = self.queries.recv() => {
                     self.answer(query);
@@ -142,6 +157,13 @@ impl<'a> ShardCoordinator<'a> {
                 Err(Stopped::Over) => return None,
                 Err(Stopped::Ended(ended)) => return Some(ended),
             }
+        }
+    }
+
+    /// Nobody waits for what is never given: an instance that is one too many is as ready as it will be.
+    fn note_standby(&self) {
+        if self.restores.shards() + self.promoters.shards() == 0 {
+            self.context.totals.health.stands_by();
         }
     }
 

@@ -68,6 +68,9 @@ fn of_interface(
 ) -> Finding {
     let (app_id, calls) = (&app.client.app_id, rounded(cost.calls));
     let quota = match (reported, cost.budget.by_day) {
+        (Some(DailyQuota { limit, used }), Some(by_day)) if by_day < limit as f64 => {
+            format!(" of per_day = {}, where the app has {limit}, {used} of which are used today", rounded(by_day))
+        }
         (Some(DailyQuota { limit, used }), _) => format!(" of {limit}, {used} of which are used today"),
         (None, Some(by_day)) => format!(" of {}", rounded(by_day)),
         (None, None) => ", of a quota that is not known".to_owned(),
@@ -79,15 +82,18 @@ fn of_interface(
         QuotaVerdict::Enough | QuotaVerdict::QuietWaitLonger => Finding::new(SUBJECT, Verdict::Sound, text),
         QuotaVerdict::TooSmall { calls, factor } => Finding::new(SUBJECT, Verdict::Warning, text).fixed_by(format!(
             "{} would do; or set idle_every {factor:.1} times as long: with less, all wait that much longer",
-            enough(cost.budget, calls)
+            enough(cost.budget, reported, calls)
         )),
     }
 }
 
 /// What of the budget would have to be how much for this many calls a day.
-fn enough(DailyCalls { by_minute, by_day }: DailyCalls, calls: f64) -> String {
+fn enough(DailyCalls { by_minute, by_day }: DailyCalls, reported: Option<DailyQuota>, calls: f64) -> String {
     let is_less = |limit: Option<f64>| limit.is_some_and(|limit| limit < calls);
-    let a_day = is_less(by_day).then(|| format!("{} calls a day", rounded(calls)));
+    let a_day = is_less(by_day).then(|| match reported {
+        Some(quota) if (quota.limit as f64) < calls => format!("{} calls a day", rounded(calls)),
+        _ => format!("per_day = {}", rounded(calls.ceil())),
+    });
     let a_minute = is_less(by_minute).then(|| format!("per_minute = {}", rounded((calls / MINUTES_OF_A_DAY).ceil())));
     a_day.into_iter().chain(a_minute).collect::<Vec<_>>().join(" and ")
 }
@@ -157,14 +163,29 @@ mod tests {
 
     #[test]
     fn what_would_do_is_told_of_the_limit_that_is_too_small() {
-        let of = |by_minute: f64, by_day: Option<f64>| {
-            enough(DailyCalls { by_minute: Some(by_minute * MINUTES_OF_A_DAY), by_day }, 2_000.0 * MINUTES_OF_A_DAY)
+        let quota = |by_minute: f64, by_day: Option<f64>, reported: Option<DailyQuota>| {
+            let budget = DailyCalls { by_minute: Some(by_minute * MINUTES_OF_A_DAY), by_day };
+            enough(budget, reported, 2_000.0 * MINUTES_OF_A_DAY)
         };
+        let of = |by_minute: f64, by_day: Option<f64>| {
+            quota(by_minute, by_day, Some(DailyQuota { limit: 2_000_000, used: 0 }))
+        };
+        let roomy = DailyQuota { limit: 10_000_000, used: 0 };
+        assert_eq!(quota(5_000.0, Some(2_000_000.0), Some(roomy)), "per_day = 2880000", "the configuration's own");
+        assert_eq!(quota(5_000.0, Some(2_000_000.0), None), "per_day = 2880000");
         assert_eq!(of(1_000.0, Some(20_000_000.0)), "per_minute = 2000");
         assert_eq!(of(1_000.0, None), "per_minute = 2000");
         assert_eq!(of(1_000.0, Some(2_000_000.0)), "2880000 calls a day and per_minute = 2000");
         assert_eq!(of(1_500.0, Some(2_000_000.0)), "2880000 calls a day and per_minute = 2000");
         assert_eq!(of(5_000.0, Some(2_000_000.0)), "2880000 calls a day");
+    }
+
+    #[test]
+    fn a_day_of_the_configuration_is_told_beside_that_of_the_app() {
+        let found = found("getrelation = { per_day = 100 }", Some(DailyQuota { limit: 1_000_000, used: 7 }));
+        let told = " calls a day of per_day = 100, where the app has 1000000, 7 of which are used today; ";
+        assert!(found[0].text.contains(told), "{found:?}");
+        assert!(found[0].fix.as_ref().is_some_and(|fix| fix.starts_with("per_day = 192 would do; ")), "{found:?}");
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! A file of promoters, as rows to be registered: in CSV, or a JSON object a line.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::de::IgnoredAny;
 
 use super::{FileFormat, names};
-use crate::avro::promoter::PromoterStatement;
+use crate::avro::promoter::{JSON_NAMES, PromoterStatement};
 use crate::changes::settings::RegisteringApp;
-use crate::config::Mistake;
 use crate::config::promoter_rows::{FaultyRows, NamedPromoter, PromoterRows, read_rows};
+use crate::config::{Mistake, nearest};
 use crate::model::promoter::Promoter;
 use crate::registry::record::PromoterPatch;
+use crate::text::bounded;
+
+/// Of a key that is not known, as it is shown.
+const KEY_CHARS_MAX: usize = 64;
 
 const COLUMNS: &[&str] = &["app", "promoter", "feeds", "start_from", "paused", "tags"];
 
@@ -52,12 +58,22 @@ fn json_lines(text: &str, met: &mut MetPromoters<'_>) -> ImportedFile {
             )),
             false => Ok(stated),
         });
+        // Whoever writes the topic may add keys of its own; a line here is written for this command, and one that it does not know is a slip.
+        let stated = stated.and_then(|stated| unknown_key(text).map_or(Ok(stated), Err));
         match stated.and_then(|stated| Ok((met.once(stated.promoter, line)?, stated.patch))) {
             Ok(row) => file.rows.push(row),
             Err(mistake) => file.faulty.add(line, vec![mistake]),
         }
     }
     file
+}
+
+/// The first key of the object that says nothing.
+fn unknown_key(text: &str) -> Option<Mistake> {
+    let keys: BTreeMap<String, IgnoredAny> = serde_json::from_str(text).ok()?;
+    let key = keys.into_keys().find(|key| !JSON_NAMES.contains(&key.as_str()))?;
+    let shown = bounded(&key, KEY_CHARS_MAX);
+    Some(Mistake::new(format!("has an unknown key {shown:?}"), nearest(shown, &JSON_NAMES)))
 }
 
 /// The promoters of the lines so far.
@@ -141,8 +157,12 @@ mod tests {
         let patch = PromoterPatch { start_from: Some(Some(StartFrom::Earliest)), ..PromoterPatch::default() };
         assert_eq!(rows, [(Promoter::from_key("wx1/o1").unwrap(), patch)]);
         assert_eq!(told[0], "3 can't be registered: feeds: \"touchs\" is no feed; correct it");
-        assert!(told[1].starts_with("4 can't be registered: EOF"), "{told:?}");
+        assert!(told[1].starts_with("4 can't be registered: it is no JSON object: EOF"), "{told:?}");
         assert_eq!(told[2], "5 is the same promoter as line 1; remove one of them");
         assert!(told[3].starts_with("6 is a record of discovery; leave it out"), "{told:?}");
+        let slip = "{\"app_id\":\"wx1\",\"promoter_openid\":\"o4\",\"pause\":true}\n";
+        let (rows, told) = read(slip, FileFormat::Jsonl, &["wx1"]);
+        assert!(rows.is_empty(), "or he would be polled");
+        assert_eq!(told, ["1 has an unknown key \"pause\"; did you mean paused?"]);
     }
 }

@@ -3,16 +3,19 @@
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
+use super::registered::SECOND;
 use super::reported::Same;
 use super::*;
 use crate::commit::log::{NotesReader, OwnershipChange, Restore, RestoredShard, Restores};
 use crate::commit::queue::{FenceSender, Received, ReceivedWrite, WriteOutcome, WriteReceiver, WriteSender};
-use crate::commit::testing::memory_group::unnoted;
+use crate::commit::testing::durable_topics::PARTITIONS;
+use crate::commit::testing::memory_group::{MemoryGroup, unnoted};
 use crate::commit::under_way::under_way;
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::session::polls::PromotersChange;
 use crate::session::shard_coordinator::ShardCoordinator;
+use crate::telemetry::health::WorkStanding;
 
 /// A row that is a dead letter, so that its page has something to write.
 const A_ROW: &str = r#"{"errcode":0,"total_cnt":1,"relation_list":[{"openid":"o"}]}"#;
@@ -128,6 +131,52 @@ async fn whoever_is_polled_otherwise_begins_behind_the_last_page_of_before() {
     };
     tokio::select! {
         () = polls.apps[0].poll(changes, context(queue.clone())) => panic!("it goes on"),
+        () = script => {}
+    }
+}
+
+/// What was assigned when its log was opened may be another's when its session begins: it is as ready then as it will be.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_given_nothing_stands_by() {
+    let group = MemoryGroup::of_one("other", PARTITIONS);
+    let polls = pipeline(&upstream(), polled());
+    let stop = CancellationToken::new();
+    let make_log = || MemoryLog::shared(Arc::default(), FaultScript::uneventful(), "one", &group);
+    let running = supervisor::run(&polls, make_log, &stop, retry());
+    let standing = || polls.totals.health.snapshot().standing;
+    let looking = async {
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(standing(), WorkStanding::Starting, "what it is to have may be on its way");
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!(standing(), WorkStanding::Standby);
+        group.take_away(Shard(0), "one");
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!(standing(), WorkStanding::Working);
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(running, looking);
+    ended.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_shards_are_taken_away_before_they_are_restored_stands_by() {
+    let polls = pipeline(&upstream(), polled());
+    let (queue, _writes) = write_queue(1 << 20);
+    let (group, changes) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::channel(1);
+    let mut ownership = ToldShards(changes);
+    let context = context(queue);
+    let health = context.totals.health.clone();
+    let coordinator = ShardCoordinator::new(&polls, &mut ownership, vec![tell], context);
+    let script = async {
+        group.send(OwnershipChange::Assigned(vec![SHARD])).unwrap();
+        group.send(OwnershipChange::Revoked(vec![SHARD])).unwrap();
+        drop(told.recv().await);
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(health.snapshot().standing, WorkStanding::Standby);
+    };
+    tokio::select! {
+        ended = coordinator.run() => panic!("{ended:?}"),
         () = script => {}
     }
 }
