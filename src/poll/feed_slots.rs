@@ -68,7 +68,7 @@ impl FeedSlots {
     /// # Panics
     /// Where the promoter's feed is polled already, or there are more than 256 settings in all.
     pub fn insert(&mut self, feed: PolledFeed, class: RateClass, standing: FeedStanding) -> SlotNumber {
-        let PolledFeed { promoter, feed, settings, pacing } = feed;
+        let PolledFeed { promoter, feed, settings, pacing, begins: _ } = feed;
         let settings = self.settings_number(settings);
         let number = self.number(&promoter).unwrap_or_else(|| self.insert_promoter(promoter));
         let slot = FeedSlot { pacing, class, standing, settings };
@@ -209,7 +209,7 @@ mod tests {
         let poll = PollSettings { every: MINUTE, idle_every: MINUTE, lateness: feed as i64 };
         let settings = FeedSettings { poll, refunds_lateness: None };
         let pacing = Pacing::new(Cursor::begin(feed, UnixTime(0)));
-        PolledFeed { promoter: Promoter::from_key(key).unwrap(), feed, settings, pacing }
+        PolledFeed { promoter: Promoter::from_key(key).unwrap(), feed, settings, pacing, begins: false }
     }
 
     #[test]

@@ -61,6 +61,14 @@ impl FeedStanding {
         }
     }
 
+    /// The same of a feed that begins at `now`: however long ago its start is, nobody was to read it before.
+    pub fn begun(self, now: UnixTime) -> FeedStanding {
+        match self {
+            FeedStanding::ReadTo(_) => FeedStanding::ReadTo(now.into()),
+            FeedStanding::Backfilling(_) | FeedStanding::Parked => self,
+        }
+    }
+
     /// Of a feed one of whose pulls was read to its end, which its `pacing` knows already.
     pub fn after(self, pulled: &Pulled, feed: Feed, settings: PollSettings, pacing: &Pacing) -> FeedStanding {
         match self {
@@ -202,6 +210,7 @@ fn behind(counts: &BTreeMap<PackedTime, usize>, first: usize) -> Option<UnixTime
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cursor::Cursor;
     use FeedStanding::Parked;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -234,6 +243,19 @@ mod tests {
         assert_eq!((then.on_time, then.late, then.backfilling, then.parked), (2, 0, 1, 1));
         assert_eq!((then.oldest, then.backfill_from), (Some(UnixTime(1001)), Some(UnixTime(9))));
         assert_eq!(freshness.figures(Feed::Orders, MINUTE, UnixTime(1121)), FreshnessFigures::default());
+    }
+
+    #[test]
+    fn a_feed_that_begins_is_late_from_then_on_and_not_since_its_start() {
+        let (start, now) = (UnixTime(1_668_657_600), UnixTime(1_668_657_600 + 2 * 3600));
+        let settings = PollSettings { every: MINUTE, idle_every: MINUTE, lateness: 600 };
+        let pacing = Pacing::new(Cursor::begin(Feed::Touches, start));
+        let found = FeedStanding::before_first_poll(Feed::Touches, settings, &pacing, now);
+        assert_eq!(found.state(MINUTE, now), FeedCondition::Late, "others have polled it before");
+        let begun = found.begun(now);
+        assert_eq!(begun.state(MINUTE, now.plus(120)), FeedCondition::OnTime);
+        assert_eq!(begun.state(MINUTE, now.plus(121)), FeedCondition::Late);
+        assert_eq!(backfilling(5).begun(now), backfilling(5));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct PolledFeed {
     pub feed: Feed,
     pub settings: FeedSettings,
     pub pacing: Pacing,
+    /// Its first cursor is written with this: nobody has polled it before.
+    pub begins: bool,
 }
 
 /// What is set for a feed, the same for many promoters.
@@ -163,7 +165,7 @@ mod tests {
         let poll = PollSettings { every, idle_every: every, lateness: 600 };
         let pacing = Pacing::new(Cursor::begin(Feed::Touches, UnixTime(1_700_000_000 + number)));
         let settings = FeedSettings { poll, refunds_lateness: None };
-        PolledFeed { promoter: promoter(number), feed: Feed::Touches, settings, pacing }
+        PolledFeed { promoter: promoter(number), feed: Feed::Touches, settings, pacing, begins: false }
     }
 
     #[tokio::test]

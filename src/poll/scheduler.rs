@@ -174,6 +174,7 @@ impl Scheduler {
         for feed in feeds {
             let interface = feed.feed.interface();
             let standing = FeedStanding::before_first_poll(feed.feed, feed.settings.poll, &feed.pacing, now);
+            let standing = if feed.begins { standing.begun(now) } else { standing };
             self.reports.stands(&feed.promoter, feed.feed, feed.settings.poll, [None, Some(standing)]);
             self.cursors[feed.feed].add(feed.pacing.complete_before().0);
             let class = self.due_queues[interface].join(feed.settings.poll.bounds());

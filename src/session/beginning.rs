@@ -101,15 +101,15 @@ impl Beginning {
         for feed in Feed::ALL {
             let Some(plan) = promoter.feeds[feed] else { continue };
             let start = |now| start_time(plan.start_from, now);
-            let cursor = match cursors[feed] {
-                Some(cursor) if cursor.polled => cursor,
-                Some(memory) => begin(feed, Cursor::begin_with(memory, feed, start(memory.start))),
-                None => begin(feed, Cursor::begin(feed, start(now))),
+            let (cursor, begins) = match cursors[feed] {
+                Some(cursor) if cursor.polled => (cursor, false),
+                Some(memory) => (begin(feed, Cursor::begin_with(memory, feed, start(memory.start))), true),
+                None => (begin(feed, Cursor::begin(feed, start(now))), true),
             };
             let refunds_lateness = (feed == Feed::Orders && refunds_met).then_some(refunds_lateness);
             let settings = FeedSettings { poll: plan.settings, refunds_lateness };
             let (promoter, pacing) = (promoter.promoter.clone(), Pacing::new(cursor));
-            self.feeds.push(PolledFeed { promoter, feed, settings, pacing });
+            self.feeds.push(PolledFeed { promoter, feed, settings, pacing, begins });
         }
     }
 

@@ -187,6 +187,7 @@ fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     assert_eq!(kinds(&later), [(Feed::Refunds, true)]);
     assert_eq!(later.feeds()[1].pacing.complete_before(), UnixTime::EARLIEST);
     assert_eq!(later.feeds()[0].settings.refunds_lateness, None);
+    assert_eq!(later.feeds().iter().map(|feed| feed.begins).collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test(start_paused = true)]
