@@ -166,7 +166,7 @@ mod tests {
     use super::super::positional::positional_record;
     use super::*;
     use crate::avro::decode::Decoder;
-    use crate::model::row::{Payment, Touch};
+    use crate::model::row::{Row, RowKind, Touch};
     use crate::model::time::UnixTime;
     use crate::user_ids::PseudonymKey;
 
@@ -174,16 +174,8 @@ mod tests {
     fn a_users_pseudonym_joins_touches_with_orders_and_changes_no_event_id() {
         let promoter = Promoter::from_key("wx1/oP").unwrap();
         let touch = Touch { openid: "oUSER".into(), ..Touch::default() };
-        let payment = Payment {
-            mch_id: "m".into(),
-            trade_no: "t".into(),
-            out_trade_no: None,
-            create_time: None,
-            status_code: 1,
-            paid_amount: 1,
-            paid_time: UnixTime(2),
-            refunded_time: None,
-        };
+        let order = Row::sample(RowKind::Order, UnixTime(2));
+        let payment = order.payment().unwrap().clone();
         let entered = Fact::touch(&promoter, UnixTime(1), touch.clone(), Box::default());
         let facts = [entered, Fact::paid(&promoter, touch, payment, Box::default())];
         let shown = |user_ids: UserIds| {

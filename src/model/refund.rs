@@ -49,7 +49,8 @@ impl RefundsOfPage {
             return RefundsOfPage::default();
         }
         let timed = refunds().filter(|observed| observed.fact.has_time());
-        let timed = timed.filter_map(|observed| Some(RefundMark::Untimed.id(promoter, payment(observed)?)));
+        let timed =
+            timed.filter_map(|observed| Some(RefundMark::Untimed.id(promoter, observed.fact.content.payment()?)));
         RefundsOfPage { timed: timed.collect(), untimed }
     }
 }
@@ -62,14 +63,10 @@ pub(super) fn dedup_refund(
     page: &RefundsOfPage,
     observed_at: UnixMillis,
 ) -> (Disposition, Marks) {
-    let Some(payment) = payment(observed) else { return (Disposition::BehindCursor, Marks::new()) };
+    // Only orders are refunded.
+    let Some(payment) = observed.fact.content.payment() else { return (Disposition::BehindCursor, Marks::new()) };
     let refund = Refund { state, promoter, payment, observed, observed_at };
     if observed.fact.has_time() { refund.dedup_timed(page) } else { refund.dedup_untimed(page) }
-}
-
-/// Only orders are refunded.
-fn payment(observed: &ObservedFact) -> Option<&Payment> {
-    observed.fact.content.payment()
 }
 
 struct Refund<'a> {

@@ -183,7 +183,11 @@ fn headers(kind: RecordKind) -> Option<Value> {
             "reply-topic": { "type": "string", "description": "One of commands.reply_topics, where the reply is to go." },
         }),
         RecordKind::MaterialResult => json!({ "content-type": content_type(&[CONTENT_TYPE]) }),
-        _ => return None,
+        RecordKind::Touch
+        | RecordKind::Order
+        | RecordKind::DeadLetter
+        | RecordKind::Promoter
+        | RecordKind::LedgerDay => return None,
     };
     Some(json!({ "type": "object", "properties": properties }))
 }
