@@ -34,6 +34,21 @@ pub struct CommitTotals {
     idle_starts: Mutex<BTreeSet<AppId>>,
 }
 
+/// Feeds that began elsewhere than `start_from` says now.
+#[derive(Debug, Default)]
+pub(crate) struct IdleStarts {
+    feeds: usize,
+    /// One of them, and where it began.
+    shown: Option<(Promoter, Feed, UnixTime)>,
+}
+
+impl IdleStarts {
+    pub fn note(&mut self, promoter: &Promoter, feed: Feed, began: UnixTime) {
+        self.feeds += 1;
+        self.shown.get_or_insert_with(|| (promoter.clone(), feed, began));
+    }
+}
+
 impl CommitTotals {
     /// A transaction has been committed.
     pub(super) fn add(&self, rows: &FeedRows, batch: &Batch) {
@@ -64,16 +79,11 @@ impl CommitTotals {
         self.letters.tell(pipeline::POLLS);
     }
 
-    /// Says, once for each app, that `feeds` began elsewhere than `start_from` says now, and shows one of them. For each its
-    /// promoter and where it began.
-    pub(crate) fn say_idle_starts<'a>(
-        &self,
-        app: &AppId,
-        mut feeds: impl Iterator<Item = (&'a Promoter, Feed, UnixTime)>,
-    ) {
-        let Some((promoter, feed, began)) = feeds.next() else { return };
+    /// Says, once for each app, that feeds began elsewhere than `start_from` says now.
+    pub(crate) fn say_idle_starts(&self, app: &AppId, IdleStarts { feeds, shown }: IdleStarts) {
+        let Some((promoter, feed, began)) = shown else { return };
         if self.idle_starts.lock().insert(app.clone()) {
-            let (pipeline, feeds) = (pipeline::POLLS, 1 + feeds.count());
+            let pipeline = pipeline::POLLS;
             tracing::warn!(pipeline, %app, feeds, %promoter, %feed, %began, "start_from no longer acts");
         }
     }

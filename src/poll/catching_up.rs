@@ -20,7 +20,6 @@ pub(super) struct CatchingUp {
 impl CatchingUp {
     /// Cursors keep within `spread` of each other, which is rounded down to seconds.
     pub fn new(spread: Duration) -> CatchingUp {
-        let spread = i64::try_from(spread.as_secs()).unwrap_or(i64::MAX);
         CatchingUp { groups: PerFeed::new(|feed| CatchUp::new(feed, spread)) }
     }
 

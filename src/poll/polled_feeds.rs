@@ -1,15 +1,18 @@
 //! What is polled, and the handle of a running scheduler: who is polled from now on, and who no longer.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::commit::under_way::{UnderWay, under_way};
 use crate::model::feed::Feed;
+use crate::model::pacing::catch_up::is_far_behind;
 use crate::model::pacing::{Pacing, PollSettings};
 use crate::model::parts::in_parts;
 use crate::model::promoter::Promoter;
 use crate::model::pull::{Pull, PullJob, RefundsJob};
+use crate::model::scope::settled;
 use crate::model::time::UnixTime;
 
 /// One feed of one promoter, with its cursor.
@@ -21,6 +24,14 @@ pub struct PolledFeed {
     pub pacing: Pacing,
     /// Its first cursor is written with this: nobody has polled it before.
     pub begins: bool,
+}
+
+impl PolledFeed {
+    /// Whether it waits for others in a backfill: its cursor lies more than `spread` behind what is settled at `now`.
+    pub(crate) fn is_far_behind(&self, spread: Duration, now: UnixTime) -> bool {
+        let settled = settled(self.feed, self.settings.poll.lateness, now);
+        is_far_behind(self.feed, spread, self.pacing.complete_before(), settled)
+    }
 }
 
 /// What is set for a feed, the same for many promoters.
@@ -148,8 +159,6 @@ impl PolledFeeds {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::model::cursor::Cursor;
 

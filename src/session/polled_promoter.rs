@@ -1,5 +1,6 @@
 //! What is polled for a promoter, and from when on.
 
+use crate::commit::totals::IdleStarts;
 use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::Promoter;
@@ -25,14 +26,15 @@ pub struct FeedPlan {
 }
 
 impl PolledPromoter {
-    /// The feeds that began elsewhere than `start_from` says now, each with where that was. What "now" was when a feed
-    /// began nobody knows any more, so that one never differs.
-    pub(super) fn idle_starts(&self, cursors: &Cursors) -> impl Iterator<Item = (&Promoter, Feed, UnixTime)> {
-        Feed::ALL.into_iter().filter_map(|feed| {
-            let start_from = self.feeds[feed]?.start_from;
-            let began = cursors[feed].filter(|cursor| cursor.polled)?.start;
-            (start_time(start_from, began) != began).then_some((&self.promoter, feed, began))
-        })
+    /// Notes the feeds that began elsewhere than `start_from` says now. What "now" was when a feed began nobody knows any more,
+    /// so that one never differs.
+    pub(super) fn note_idle_starts(&self, cursors: &Cursors, idle_starts: &mut IdleStarts) {
+        for feed in Feed::ALL {
+            let (Some(plan), Some(cursor)) = (self.feeds[feed], cursors[feed]) else { continue };
+            if cursor.polled && start_time(plan.start_from, cursor.start) != cursor.start {
+                idle_starts.note(&self.promoter, feed, cursor.start);
+            }
+        }
     }
 }
 

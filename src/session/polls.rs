@@ -12,13 +12,17 @@ use super::beginning::{Beginning, WaitingPromoter};
 use super::rewinds::{PromoterRewinds, write_rewinds};
 use super::{PolledApp, PolledPromoter, too_early};
 use crate::commit::queue::{Closed, WriteSender};
-use crate::commit::totals::CommitTotals;
+use crate::commit::totals::{CommitTotals, IdleStarts};
 use crate::commit::under_way::UnderWay;
 use crate::model::age::AgeLimits;
+use crate::model::parts::in_parts;
 use crate::model::promoter::Promoter;
-use crate::poll::polled_feeds::{PolledFeeds, SchedulerGone, polled_feeds};
+use crate::poll::polled_feeds::{PolledFeed, PolledFeeds, SchedulerGone, polled_feeds};
 use crate::poll::scheduler::Scheduler;
 
+/// How many promoters begin together at most. The first of a million are polled while the first cursors of others are still written,
+/// and what a beginning needs is held for so many at a time.
+const BEGIN_MAX: usize = 10_000;
 /// Why a first poll has failed before it could begin.
 const CLOCK_UNKNOWN: &str = "clock_unheard";
 
@@ -125,9 +129,8 @@ impl PromotersFollower<'_> {
     /// [`Over`] where the committer or the scheduler has ended.
     async fn change(&mut self, change: PromotersChange) -> Result<(), Over> {
         let PromotersChange { polled, gone, rewinds, under_way } = change;
-        let promoters: Vec<Promoter> = polled.iter().map(|polled| polled.promoter.clone()).collect();
         let mut changed = gone;
-        changed.extend(promoters.iter().cloned());
+        changed.extend(polled.iter().map(|polled| polled.promoter.clone()));
         for promoter in &changed {
             self.waiting.remove(promoter);
         }
@@ -138,14 +141,30 @@ impl PromotersFollower<'_> {
         write_rewinds(&context.queue, rewinds, context.partitions, &context.age_limits, now).await?;
         // No poll of them is under way any more, which is what whoever waits for this is to know.
         drop(under_way);
-        let cursors = self.context.queue.cursors(promoters).await?;
-        let polled: Vec<_> = polled.into_iter().zip(cursors).collect();
-        let idle_starts = polled.iter().flat_map(|(promoter, cursors)| promoter.idle_starts(cursors));
+        let (mut far_behind, mut idle_starts) = (Vec::new(), IdleStarts::default());
+        for part in in_parts(polled, BEGIN_MAX) {
+            let beginning = self.beginning(part, &mut idle_starts).await?;
+            far_behind.extend(self.begin(beginning).await?);
+        }
         self.context.totals.say_idle_starts(&self.app.app, idle_starts);
-        let mut beginning = Beginning::default();
+        Ok(self.feeds.add(far_behind).await?)
+    }
+
+    /// What some promoters begin with now. Who has to wait for the upstream's clock does so from here on.
+    ///
+    /// # Errors
+    /// [`Over`] where the committer has ended.
+    async fn beginning(
+        &mut self,
+        polled: Vec<PolledPromoter>,
+        idle_starts: &mut IdleStarts,
+    ) -> Result<Beginning, Over> {
+        let cursors = self.context.queue.cursors(polled.iter().map(|polled| polled.promoter.clone()).collect()).await?;
         let now = self.app.client.now();
         self.is_clock_known |= self.app.client.upstream_skew_seconds().is_some();
-        for (promoter, cursors) in polled {
+        let mut beginning = Beginning::default();
+        for (promoter, cursors) in polled.into_iter().zip(cursors) {
+            promoter.note_idle_starts(&cursors, idle_starts);
             if !self.is_clock_known && promoter.begins_now(&cursors) {
                 let waiting = WaitingPromoter::new(promoter, cursors);
                 self.waiting.insert(waiting.promoter().clone(), waiting);
@@ -155,7 +174,7 @@ impl PromotersFollower<'_> {
                 beginning.add(&promoter, cursors, now);
             }
         }
-        self.begin(beginning).await
+        Ok(beginning)
     }
 
     /// The upstream's clock is known, or can't be.
@@ -167,21 +186,28 @@ impl PromotersFollower<'_> {
         if self.app.client.upstream_skew_seconds().is_none() {
             tracing::warn!(app = %self.app.app, "the upstream's clock is not known: feeds that begin now begin by this host's");
         }
-        let now = self.app.client.now();
-        let mut beginning = Beginning::default();
+        let mut far_behind = Vec::new();
         // With its room, which at a start may have been for all promoters, and is hardly needed again.
         let waiting = std::mem::take(&mut self.waiting);
-        waiting.into_values().for_each(|waiting| waiting.begin(now, &mut beginning));
-        self.begin(beginning).await
+        for part in in_parts(waiting.into_values(), BEGIN_MAX) {
+            let (mut beginning, now) = (Beginning::default(), self.app.client.now());
+            part.iter().for_each(|waiting| waiting.begin(now, &mut beginning));
+            far_behind.extend(self.begin(beginning).await?);
+        }
+        Ok(self.feeds.add(far_behind).await?)
     }
 
-    /// Has feeds polled, once their first cursors are durable.
+    /// Has feeds polled, once their first cursors are durable. Gives back those that are far behind, to be told when all are
+    /// known that begin with them: they go through time together, and whoever came first would run ahead of the others.
     ///
     /// # Errors
     /// [`Over`] where the committer or the scheduler has ended.
-    async fn begin(&self, beginning: Beginning) -> Result<(), Over> {
+    async fn begin(&self, beginning: Beginning) -> Result<Vec<PolledFeed>, Over> {
         let feeds = beginning.made_durable(&self.context.queue, self.context.partitions).await?;
-        Ok(self.feeds.add(feeds).await?)
+        let (spread, now) = (self.app.catch_up_spread, self.app.client.now());
+        let (far_behind, others) = feeds.into_iter().partition(|feed| feed.is_far_behind(spread, now));
+        self.feeds.add(others).await?;
+        Ok(far_behind)
     }
 }
 

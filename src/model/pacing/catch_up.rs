@@ -17,6 +17,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::time::Duration;
 
 use crate::model::feed::{Feed, PulledBy};
 use crate::model::time::UnixTime;
@@ -47,21 +48,16 @@ struct Member {
 }
 
 impl<K: Copy + Ord + Hash> CatchUp<K> {
-    /// The group of `feed`, with a spread in seconds. Orders are read by days, so they are at least a day apart.
-    pub fn new(feed: Feed, spread: i64) -> CatchUp<K> {
-        let least = match feed.pulled_by() {
-            PulledBy::Window | PulledBy::Promoter => 1,
-            PulledBy::Day => DAY,
-        };
-        let spread = spread.max(least);
+    /// The group of `feed`.
+    pub fn new(feed: Feed, spread: Duration) -> CatchUp<K> {
+        let (least, spread) = (least_spread(feed), group_spread(feed, spread));
         let (members, moving, held_back) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
         CatchUp { spread, step: (spread / 2).max(least), members, moving, held_back }
     }
 
     /// A feed stands at `cursor`. It joins if that is far behind what is `settled`; nothing is of a feed without stretches.
     pub fn meet(&mut self, key: K, cursor: UnixTime, settled: Option<UnixTime>) {
-        let is_behind = settled.is_some_and(|settled| cursor.plus(self.spread) < settled);
-        if is_behind && !self.members.contains_key(&key) {
+        if is_beyond(self.spread, cursor, settled) && !self.members.contains_key(&key) {
             self.members.insert(key, Member { cursor, in_vain: 0 });
             self.moving.insert((cursor, key));
         }
@@ -147,6 +143,28 @@ impl<K: Copy + Ord + Hash> CatchUp<K> {
 
     pub fn held_back(&self) -> usize {
         self.held_back.len()
+    }
+}
+
+/// Whether one that stands at `cursor` is to join the group of `feed`, where so long a spread is set.
+pub(crate) fn is_far_behind(feed: Feed, spread: Duration, cursor: UnixTime, settled: Option<UnixTime>) -> bool {
+    is_beyond(group_spread(feed, spread), cursor, settled)
+}
+
+/// In seconds, rounded down. Orders are read by days, so they are at least a day apart.
+fn group_spread(feed: Feed, spread: Duration) -> i64 {
+    i64::try_from(spread.as_secs()).unwrap_or(i64::MAX).max(least_spread(feed))
+}
+
+fn is_beyond(spread: i64, cursor: UnixTime, settled: Option<UnixTime>) -> bool {
+    settled.is_some_and(|settled| cursor.plus(spread) < settled)
+}
+
+/// In seconds.
+fn least_spread(feed: Feed) -> i64 {
+    match feed.pulled_by() {
+        PulledBy::Window | PulledBy::Promoter => 1,
+        PulledBy::Day => DAY,
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 const HOUR: i64 = 3600;
-const SPREAD: i64 = 6 * HOUR;
+const SPREAD: Duration = Duration::from_secs(6 * 3600);
 const SETTLED: UnixTime = UnixTime(1_700_000_000);
 
 fn hour(number: i64) -> UnixTime {
@@ -44,6 +44,8 @@ fn who_keeps_up_is_no_member_and_reads_as_he_likes_and_so_does_who_is_alone() {
     assert_eq!(group.bound(0), Some(UnixTime::MAX));
     group.meet(1, hour(993), Some(SETTLED));
     assert_eq!((group.members(), group.bound(0)), (2, Some(hour(999))));
+    let is_far_behind = |at| is_far_behind(Feed::Touches, SPREAD, hour(at), Some(SETTLED));
+    assert_eq!([993, 994].map(is_far_behind), [true, false], "as it is told beforehand");
     assert_eq!(group.bound(1), None);
     group.read(0, SETTLED, Some(SETTLED));
     assert_eq!((group.members(), all_let_go(&mut group)), (1, vec![1]));
@@ -137,7 +139,7 @@ proptest::proptest! {
                     let others = (0..4).filter(|other| *other != key && !stands_still[*other] && cursors[*other] < SETTLED);
                     let slowest = others.map(|other| cursors[other]).min();
                     if let Some(slowest) = slowest {
-                        proptest::prop_assert!(to <= slowest.plus(SPREAD), "{to} is too far ahead of {slowest}");
+                        proptest::prop_assert!(to <= slowest.plus(6 * HOUR), "{to} is too far ahead of {slowest}");
                     }
                     proptest::prop_assert!(to > cursors[key]);
                     (cursors[key], stands_still[key]) = (to, false);
