@@ -33,6 +33,7 @@ use crate::upstream::breaker::BreakerSettings;
 use crate::upstream::client::{Client, ClientSettings};
 use crate::upstream::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
+mod begun;
 mod discovered;
 mod divided;
 mod ended;
