@@ -78,6 +78,7 @@ fn take(state: &mut State, promoter: &Promoter, seconds: std::ops::Range<u64>, a
         facts: seconds.map(observed).collect(),
         dead_rows: Vec::new(),
         observed_at: UnixMillis(0),
+        asked_before: None,
         heads_for: advance.map_or(UnixTime(i64::MIN), |advance| advance.to),
         advance,
     };

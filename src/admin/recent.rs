@@ -69,7 +69,7 @@ impl Recent {
         rows
     }
 
-    /// How much of their lateness the facts of the last day had used.
+    /// How much of their lateness was over when the facts of the last day were not shown yet.
     pub fn lateness_of_day(&self, counters: Counters<'_>) -> PerFeed<BucketSnapshot> {
         let mut used = counters.lateness_used();
         if let Some(before) = self.0.lock().lateness_used.before(Instant::now()) {

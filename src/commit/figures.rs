@@ -30,7 +30,7 @@ pub struct CommitFigures {
     pub fact_ages: PerFeed<BucketCounts>,
     /// From when a fact was seen until it was durable.
     pub commit_delays: PerFeed<BucketCounts>,
-    /// Which share of its feed's lateness a fact had used when it was seen, of those that were seen within it.
+    /// Which share of its feed's lateness was over when a fact was still not shown, of facts of which that is known.
     pub lateness_used: PerFeed<BucketCounts>,
     /// By app, in seconds.
     lateness: OnceLock<HashMap<String, PerFeed<i64>>>,
@@ -97,7 +97,8 @@ impl CommitFigures {
         let _ = self.lateness.set(lateness);
     }
 
-    /// Of what was seen later, a past was read, and nothing is told of how late the upstream shows what happens.
+    /// What nobody has asked for before may have been shown for long, and tells nothing of how late the upstream shows what
+    /// happens: only that a fact was not there when the same was read last.
     fn add_lateness(&self, event: &Event) {
         let feed = event.fact.memory;
         let lateness = self.lateness.get().and_then(|known| known.get(event.promoter.app_id()));
@@ -107,7 +108,8 @@ impl CommitFigures {
             PulledBy::Day => Day::in_beijing(event.fact.time).utc_end(),
             PulledBy::Window | PulledBy::Promoter => event.fact.time,
         };
-        let used = event.observed_at.as_seconds().0.saturating_sub(from.0) as f64 / lateness as f64;
+        let Some(asked_before) = event.asked_before else { return };
+        let used = asked_before.0.saturating_sub(from.0).max(0) as f64 / lateness as f64;
         if used <= 1.0 {
             self.lateness_used[feed].add(used);
         }
@@ -173,6 +175,31 @@ impl ShardFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fact::Fact;
+    use crate::model::promoter::Promoter;
+    use crate::model::row::Touch;
+    use crate::model::time::UnixTime;
+
+    #[test]
+    fn lateness_is_used_by_what_was_asked_for_and_not_shown() {
+        const HAPPENED: UnixTime = UnixTime(1_700_000_000);
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        let fact = Fact::touch(&promoter, HAPPENED, Touch::default(), Box::default());
+        let figures = CommitFigures::default();
+        figures.know_lateness(HashMap::from([("wx1".to_owned(), PerFeed::new(|_| 600))]));
+        // However late it is seen.
+        let observed_at = HAPPENED.plus(590).as_millis();
+        let add = |asked_before| {
+            let event = Event { promoter: promoter.clone(), fact: fact.clone(), observed_at, asked_before };
+            figures.add(&FeedRows::default(), &Batch { events: vec![event], ..Batch::default() });
+            let used = figures.lateness_used[Feed::Touches].snapshot();
+            (used.total(), used.above(0.8), used.above(0.5))
+        };
+        assert_eq!(add(None), (0, 0, 0), "a feed that was never polled, or that nobody polled for long");
+        assert_eq!(add(Some(HAPPENED.minus(60))), (1, 0, 0));
+        assert_eq!(add(Some(HAPPENED.plus(400))), (2, 0, 1));
+        assert_eq!(add(Some(HAPPENED.plus(530))), (3, 1, 2));
+    }
 
     #[test]
     fn partitions_are_restored_since_the_first_of_them_until_none_is() {

@@ -7,7 +7,7 @@ use super::fence::Fence;
 use super::promoter::Promoter;
 use super::shard::AssignedShard;
 use super::state_record::StateRecord;
-use super::time::UnixMillis;
+use super::time::{UnixMillis, UnixTime};
 
 /// A fact on its way to its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Event {
     pub fact: Fact,
     /// When the page that showed it was read.
     pub observed_at: UnixMillis,
+    /// As [`PageFacts::asked_before`](super::page_facts::PageFacts::asked_before) of that page.
+    pub asked_before: Option<UnixTime>,
 }
 
 /// A record of a shard itself: whose it is, how far its registry is read, how budgets are divided.

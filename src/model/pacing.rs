@@ -167,6 +167,21 @@ impl Pacing {
         }
     }
 
+    /// When a pull has read to its end what one of `scope` at `now` reads, since this pacing began: what was shown by then is known.
+    /// Nothing where none has. May be told earlier than it was.
+    pub fn asked_before(&self, scope: Scope, now: UnixTime, clock: Duration) -> Option<UnixTime> {
+        let present = self.seen?.to();
+        match scope {
+            Scope::Window { .. } | Scope::Refunds => Some(present),
+            // In an outage days are asked for in vain, and so is the present.
+            Scope::Day { day, .. } => {
+                let ago = clock.saturating_sub(self.days().asked_last(day)?);
+                Some(now.minus(i64::try_from(ago.as_secs()).unwrap_or(i64::MAX)).min(present))
+            }
+            Scope::History { .. } => None,
+        }
+    }
+
     /// Takes what a pull brought, and tells when the next turn comes.
     pub fn after(&mut self, pulled: Pulled, settings: PollSettings, clock: Duration) -> AfterPull {
         self.put_off = 0;

@@ -25,7 +25,7 @@ pub(super) fn take_page(
     refusal: &EventRefusal,
     batch: &mut Batch,
 ) -> (RowCounts, DayTally) {
-    let PageFacts { promoter, feed, facts, dead_rows, observed_at, heads_for, advance } = page_facts;
+    let PageFacts { promoter, feed, facts, dead_rows, observed_at, asked_before, heads_for, advance } = page_facts;
     if let Some(state) = &mut feeds[feed] {
         state.head_for(heads_for);
     }
@@ -33,6 +33,7 @@ pub(super) fn take_page(
         promoter: &promoter,
         feed,
         observed_at,
+        asked_before,
         refunds: RefundsOfPage::of(&promoter, &facts),
         refusal,
         feeds,
@@ -52,6 +53,7 @@ struct PageDedup<'a> {
     /// Whose pull has brought it.
     feed: Feed,
     observed_at: UnixMillis,
+    asked_before: Option<UnixTime>,
     refunds: RefundsOfPage,
     refusal: &'a EventRefusal,
     feeds: &'a mut FeedStates,
@@ -81,7 +83,8 @@ impl PageDedup<'_> {
         }
         let ObservedFact { fact, remembered } = observed;
         // Events are large and seldom refused: each is made where it stays.
-        self.batch.events.push(Event { promoter: self.promoter.clone(), fact, observed_at: self.observed_at });
+        let (promoter, observed_at, asked_before) = (self.promoter.clone(), self.observed_at, self.asked_before);
+        self.batch.events.push(Event { promoter, fact, observed_at, asked_before });
         let Some(event) = self.batch.events.last() else { return };
         if let Some(letter) = self.refusal.of(event) {
             return self.take_refused(memory, remembered, letter);

@@ -59,6 +59,9 @@ pub struct PageFacts {
     pub dead_rows: Vec<DeadRow>,
     /// When its answer was read, by this host's clock.
     pub observed_at: UnixMillis,
+    /// When the same was read to its end before, as far as that is known: what is new on this page was not shown then, though it
+    /// may have happened before.
+    pub asked_before: Option<UnixTime>,
     /// Where the cursor stands once its pull has been read to its end; at the beginning of time where it does not move.
     pub heads_for: UnixTime,
     /// Only on the last page of a pull.
@@ -80,6 +83,7 @@ impl PageFacts {
             facts: Vec::with_capacity(rows.len()),
             dead_rows: Vec::new(),
             observed_at,
+            asked_before: None,
             heads_for: UnixTime(i64::MIN),
             advance: None,
         };

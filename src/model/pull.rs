@@ -51,6 +51,7 @@ pub struct PageRequest {
 pub struct Pull {
     job: PullJob,
     as_of: UnixTime,
+    asked_before: Option<UnixTime>,
     /// Until the first page is read.
     window_bound: Option<WindowBound>,
     history_bound: Option<HistoryBound>,
@@ -88,6 +89,7 @@ impl Pull {
         Pull {
             job,
             as_of,
+            asked_before: None,
             window_bound: None,
             history_bound: None,
             given_up: 0,
@@ -105,6 +107,11 @@ impl Pull {
             Some(ScopeBound::Orders(bound)) => Pull { history_bound: Some(bound), ..self },
             None => self,
         }
+    }
+
+    /// The same was read to its end before, at that time.
+    pub fn asked_before(self, asked_before: Option<UnixTime>) -> Pull {
+        Pull { asked_before, ..self }
     }
 
     /// Corrects "now" by the clock that the first answer shows: what the upstream makes visible after `as_of` is left to
@@ -141,6 +148,7 @@ impl Pull {
             }
         }
         let mut page_facts = PageFacts::read(&self.job.promoter, self.job.scope, self.as_of, observed_at, rows);
+        page_facts.asked_before = self.asked_before;
         let completion = self.job.scope.completes(self.job.complete_before, self.job.lateness, self.as_of);
         // Before the cut: whether rows move is told by those that are left out, too.
         let after_page = self.pages.take(head, rows_of(&self.job, &page_facts, completion), completion.settles);

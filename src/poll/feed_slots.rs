@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -114,7 +115,7 @@ impl FeedSlots {
     }
 
     /// As [`FeedSettings::begin_pull`] says.
-    pub fn begin_pull(&self, slot: SlotNumber, now: UnixTime, bound: UnixTime) -> Pull {
+    pub fn begin_pull(&self, slot: SlotNumber, now: (UnixTime, Duration), bound: UnixTime) -> Pull {
         let settings = self.settings_of(&self[slot]);
         settings.begin_pull(self.promoter(slot), feed_of(slot), &self[slot].pacing, now, bound)
     }
@@ -197,8 +198,6 @@ impl IndexMut<SlotNumber> for FeedSlots {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::model::cursor::Cursor;
     use crate::model::pacing::intervals::{IntervalBounds, Intervals};

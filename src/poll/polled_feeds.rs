@@ -44,13 +44,13 @@ pub struct FeedSettings {
 
 impl FeedSettings {
     /// What to pull at the next turn of a promoter's feed, without what happened at `bound` or later, as far as that can be told.
-    /// `now` is taken before the first call is sent.
+    /// `now` is taken before the first call is sent; `clock` is that of the pacing.
     pub(super) fn begin_pull(
         self,
         promoter: &Promoter,
         feed: Feed,
         pacing: &Pacing,
-        now: UnixTime,
+        (now, clock): (UnixTime, Duration),
         bound: UnixTime,
     ) -> Pull {
         let (scope, bound) = pacing.bounded_scope(feed, self.poll, now, bound);
@@ -65,7 +65,7 @@ impl FeedSettings {
             lateness: self.poll.lateness,
             refunds: self.refunds_lateness.map(refunds),
         };
-        Pull::new(job, now).bounded_by(bound)
+        Pull::new(job, now).bounded_by(bound).asked_before(pacing.asked_before(scope, now, clock))
     }
 }
 

@@ -256,7 +256,7 @@ impl Scheduler {
         let (settings, now) = (self.feeds.settings(index), self.client.now());
         let complete_before = self.feeds[index].pacing.complete_before();
         let bound = self.catching_up.bound(index, complete_before, settings, now)?;
-        Some(self.feeds.begin_pull(index, now, bound))
+        Some(self.feeds.begin_pull(index, (now, self.began.elapsed()), bound))
     }
 
     /// A feed has left its queue, and no poll of it begins.

@@ -99,7 +99,7 @@ fn a_row_that_its_topic_does_not_take_tells_no_users_id_where_they_are_pseudonym
     let touch = Touch { openid: "oUSER".into(), path: Some("x".repeat(LIMIT)), ..Touch::default() };
     let raw = br#"{"openid":"oUSER","create_time":1,"unionid":"oUSER"}"#.as_slice().into();
     let fact = Fact::touch(&promoter(), NOON, touch, raw);
-    let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis() };
+    let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis(), asked_before: None };
     let batch = Batch { events: vec![event], ..Batch::default() };
     let tells_it = |user_ids: UserIds| {
         let encoders = Encoders::new(Framings::SINGLE_OBJECT).showing(user_ids);
@@ -185,7 +185,7 @@ proptest! {
         } else {
             Fact::touch(&promoter(), NOON, touch, Box::default())
         };
-        let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis() };
+        let event = Event { promoter: promoter(), fact, observed_at: NOON.as_millis(), asked_before: None };
         let writer = writer(limit, OldestAccepted::default());
         let refused = writer.refusal(&event, || NOON.as_millis()).is_some();
         let batch = Batch { events: vec![event], ..Batch::default() };

@@ -116,7 +116,7 @@ fn lateness_used(feed: Feed, used: &BucketSnapshot) -> Option<StatusCause> {
     let (bound, code) = bounds.into_iter().find(|(bound, _)| is_passed(*bound))?;
     Some(StatusCause {
         text: format!(
-            "of {all} facts of a day {} had used more than {bound} of the lateness of {feed} when they were seen",
+            "of {all} facts of a day {} were not shown yet when more than {bound} of the lateness of {feed} was over",
             used.above(bound)
         ),
         affects: format!("{feed}: what comes later than all of it is not seen"),

@@ -47,7 +47,7 @@ metrics! {
     OBSERVED_TO_COMMITTED = Histogram "observed_to_committed_seconds" ["feed"]
         "From when a fact was seen until it was committed, of facts that were seen within a day.";
     LATENESS_USED = Histogram "lateness_used_ratio" ["feed"]
-        "Which share of its lateness a fact had used when it was seen, of those that were seen within it.";
+        "Which share of its feed's lateness was over when a fact that is published was still not shown, by the poll before.";
     BACKFILL_REMAINING = Gauge "backfill_remaining_seconds" ["app", "feed"]
         "How far behind now the oldest cursor stands of those that read a past.";
     POLLS = Counter "polls" ["app", "feed", "outcome"]

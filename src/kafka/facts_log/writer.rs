@@ -272,7 +272,7 @@ mod tests {
         fn no_event_is_longer_than_it_may_be_at_most((promoter, fact) in fact_of(700..800)) {
             let (encoders, mut buffer) = (Encoders::new(Framings::SINGLE_OBJECT), Vec::new());
             encoders.fact(&fact, &promoter, IdKind::OpenId, UnixMillis(0), &mut buffer).unwrap();
-            let event = Event { promoter, fact, observed_at: UnixMillis(0) };
+            let event = Event { promoter, fact, observed_at: UnixMillis(0), asked_before: None };
             let length = buffer.len() + event.promoter.key().len() + RECORD_OVERHEAD;
             prop_assert!(length <= length_max(&event), "{length}");
             prop_assert!(length + FIXED_BYTES_MAX + 2 * PSEUDONYM_LENGTH > length_max(&event), "{}", length_max(&event));

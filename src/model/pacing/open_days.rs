@@ -160,6 +160,11 @@ impl OpenDays {
         self.place(day).ok().map(|index| &self.requested[index])
     }
 
+    /// When a day that was read to its end was asked for last, in vain or not.
+    pub fn asked_last(&self, day: Day) -> Option<Duration> {
+        self.get(day).filter(|requested| requested.read).map(RequestedDay::last)
+    }
+
     fn is_closed(&self, day: Day) -> bool {
         self.get(day).is_some_and(|requested| requested.closed)
     }

@@ -267,3 +267,29 @@ fn refunds_stretch_with_the_pages_they_cost() {
     };
     assert_eq!([due(4, 60), due(4, 300), due(100, 60), due(1, 2000)], [at(240), at(300), at(900), at(900)]);
 }
+
+#[test]
+fn what_was_asked_for_before_is_told_as_of_the_latest_pull_of_the_same() {
+    let window = Scope::Window { feed: Feed::Touches, begin: NOON.minus(600), end: NOON };
+    let mut touches = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(600)));
+    let later = NOON.plus(90);
+    assert_eq!(touches.asked_before(window, later, at(90)), None, "nobody has");
+    touches.after(pulled(window), SETTINGS, at(0));
+    assert_eq!(touches.asked_before(window, later, at(90)), Some(NOON));
+
+    let today = Day::in_beijing(NOON);
+    let [today, yesterday] = [today, today.previous()].map(Scope::day);
+    let mut orders = Pacing::new(Cursor::begin(Feed::Orders, NOON.minus(DAY)));
+    let read = |orders: &mut Pacing, scope, as_of, clock| {
+        let completion = reached(first_open_day(NOON.minus(DAY)).beijing_start());
+        orders.after(Pulled { as_of, completion, ..pulled(scope) }, ORDERS, at(clock));
+    };
+    read(&mut orders, today, NOON, 0);
+    assert_eq!(orders.asked_before(yesterday, later, at(90)), None, "today says nothing of it");
+    read(&mut orders, yesterday, NOON.plus(10), 10);
+    assert_eq!(orders.asked_before(yesterday, later, at(90)), Some(NOON), "as of the present that was read last");
+    read(&mut orders, today, NOON.plus(60), 60);
+    assert_eq!(orders.asked_before(yesterday, later, at(90)), Some(NOON.plus(10)));
+    assert_eq!(orders.asked_before(today, later, at(90)), Some(NOON.plus(60)));
+    assert_eq!(orders.asked_before(Scope::History { until: Day::in_beijing(NOON) }, later, at(90)), None);
+}
