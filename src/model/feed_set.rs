@@ -10,7 +10,7 @@ pub struct FeedSet(u8);
 
 /// A word where the name of a feed belongs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no feed")]
+#[error("{0:?} is none of the feeds {feeds}", feeds = Feed::ALL.map(Feed::name).join(", "))]
 pub struct UnknownFeed(String);
 
 /// How many characters of such a word are kept.
@@ -80,6 +80,7 @@ mod tests {
     #[test]
     fn a_word_that_is_no_feed_is_named_in_part() {
         let error = FeedSet::from_words(["touches", &"ö".repeat(50)]).unwrap_err();
-        assert_eq!(error.to_string(), format!("{:?} is no feed", "ö".repeat(WORD_CHARS_MAX)));
+        let told = error.to_string();
+        assert_eq!(told, format!("{:?} is none of the feeds touches, orders, refunds", "ö".repeat(WORD_CHARS_MAX)));
     }
 }

@@ -88,7 +88,7 @@ pub struct DiscoveryCounts {
     /// Have other tags than before.
     pub changed: usize,
     pub unchanged: usize,
-    /// An operator has removed them: they are not polled, though they are listed.
+    /// An operator has removed them, and nobody has named them again: they are not polled, though they are listed.
     pub kept_removed: usize,
     /// Are listed no longer.
     pub removed: usize,
@@ -151,6 +151,8 @@ impl DiscoveryPlan {
         let after = DiscoveredPromoter { status: after, tags };
         let is_same = before.as_ref() == Some(&after);
         *match (status, after.status) {
+            // Who is polled after all, as another source says.
+            (_, Removed) if is_same && table.get(promoter).is_some() => &mut self.counts.unchanged,
             (_, Removed) => &mut self.counts.kept_removed,
             (None, _) => &mut self.counts.found,
             (Some(Authorized), Unauthorized) => &mut self.counts.parked,

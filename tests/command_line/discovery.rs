@@ -79,7 +79,7 @@ fn whom_the_list_names_is_registered_once_and_whoever_is_removed_stays_so_until_
     assert_eq!(place.object(&["add", &id])["added"], 1);
     assert_eq!(place.listed().len() as u64, PROMOTERS);
     let shown = place.shown(&["discover", "--app", "wx_simulated"]);
-    assert_eq!(shown, "wx_simulated: 6 listed, 0 found, 4 unchanged, 1 removed by an operator, 1 not authorised\n");
+    assert_eq!(shown, "wx_simulated: 6 listed, 0 found, 5 unchanged, 1 not authorised\n");
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn what_others_write_is_read_and_what_can_not_be_read_is_told_and_breaks_nothing
     for words in [
         "key \"wx1/oOther\", changes nothing: key_mismatch: its key is of wx1/oOther, and its value of wx1/oJson",
         "key \"wx1/oBytes\", changes nothing: not_avro: ",
-        "key \"wx1/oField\", changes nothing: invalid_field: feeds: \"order\" is no feed\n",
+        "key \"wx1/oField\", changes nothing: invalid_field: feeds: \"order\" is none of the feeds touches, orders, refunds\n",
         "1 of them are of apps that are not configured here",
         "3 of 3 promoters",
     ] {
@@ -278,7 +278,7 @@ fn what_can_not_be_meant_ends_with_2_before_a_broker_is_asked() {
         (&["add", "wx9/oA"][..], "wx9 is none of the configured apps: wx1"),
         (&["add", "o A"], "holds a slash, white space"),
         (&["add"], "PROMOTER"),
-        (&["add", "oA", "--feeds", "touchs"], "is no feed"),
+        (&["add", "oA", "--feeds", "touchs"], "is none of the feeds touches, orders, refunds"),
         (&["add", "oA", "--start-from", "soon"], "is neither now"),
         (&["import", "none.csv"], "none.csv can't be read"),
         (&["list", "--app", "wx9"], "wx9 is none"),

@@ -11,10 +11,12 @@ use crate::admin::ages;
 use crate::admin::observed::ObservedConnector;
 use crate::admin::recent::CauseKey;
 use crate::clock;
+use crate::model::dead_letter::DeadLetterSource;
 use crate::model::feed::{Feed, Interface};
 use crate::model::time::{Day, UnixMillis, UnixTime};
 use crate::session::PolledApp;
 use crate::telemetry::buckets::BucketSnapshot;
+use crate::telemetry::pipeline;
 
 /// The code of a quota that others use up before its day ends.
 pub(super) const QUOTA_ENDS_EARLY: &str = "quota_ends_early";
@@ -167,6 +169,8 @@ fn clock_differs(app: &str, ahead: i64) -> Option<StatusCause> {
 
 fn dead_letters_new(source: &str, reason: &str, met: UnixMillis) -> StatusCause {
     StatusCause {
+        interface: Feed::from_name(source).map(|feed| feed.interface().name()),
+        pipeline: (source == DeadLetterSource::Requests.name()).then_some(pipeline::REQUESTS),
         text: format!("the first dead letter of {source} for {reason} since this instance began"),
         since: Some(told(&met)),
         affects: format!("what can't be read of {source}; it is kept with its raw bytes"),
@@ -183,6 +187,7 @@ fn dead_letters_many(app: &str, feed: Feed, published: u64, dead: u64) -> Option
     let new = published.saturating_add(dead);
     (dead.saturating_mul(ROWS_FOR_ONE_LETTER) > new).then(|| StatusCause {
         app: Some(app.to_owned()),
+        interface: Some(feed.interface().name()),
         text: format!("of {new} rows of {feed} that were new within an hour {dead} can't be read"),
         affects: format!("{feed} of app {app}: as many events are missing, and kept as dead letters"),
         ..StatusCause::new(

@@ -156,7 +156,7 @@ fn json_says_as_little_as_it_likes() {
 fn a_wrong_field_is_named() {
     for (field, words) in [
         (r#""feeds":"touches""#, "feeds is not a list of texts"),
-        (r#""feeds":["touchs"]"#, "feeds: \"touchs\" is no feed"),
+        (r#""feeds":["touchs"]"#, "feeds: \"touchs\" is none of the feeds touches, orders, refunds"),
         (r#""start_from":"yesterday""#, "start_from is neither now"),
         (r#""start_from":5"#, "start_from is not a text"),
         (r#""paused":"yes""#, "paused is neither true nor false"),

@@ -104,6 +104,9 @@ fn rounded(calls: f64) -> u64 {
 }
 
 fn shown(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        return "less than a second".to_owned();
+    }
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     format!("{:#}", SignedDuration::from_secs(seconds))
 }

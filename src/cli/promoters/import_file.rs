@@ -156,7 +156,10 @@ mod tests {
         let (rows, told) = read(text, FileFormat::Jsonl, &["wx1"]);
         let patch = PromoterPatch { start_from: Some(Some(StartFrom::Earliest)), ..PromoterPatch::default() };
         assert_eq!(rows, [(Promoter::from_key("wx1/o1").unwrap(), patch)]);
-        assert_eq!(told[0], "3 can't be registered: feeds: \"touchs\" is no feed; correct it");
+        assert_eq!(
+            told[0],
+            "3 can't be registered: feeds: \"touchs\" is none of the feeds touches, orders, refunds; correct it"
+        );
         assert!(told[1].starts_with("4 can't be registered: it is no JSON object: EOF"), "{told:?}");
         assert_eq!(told[2], "5 is the same promoter as line 1; remove one of them");
         assert!(told[3].starts_with("6 is a record of discovery; leave it out"), "{told:?}");

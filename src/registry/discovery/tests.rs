@@ -95,6 +95,8 @@ fn who_was_removed_by_an_operator_stays_so_without_the_tombstone_until_he_is_lis
     // An operator's record counts.
     table.apply(&promoter(0), SourceUpdate::Registry(Some(PromoterRecord::default())));
     assert!(table.get(&promoter(0)).is_some());
+    let plan = DiscoveryPlan::new(&list(0..2), &table, TEN);
+    assert_eq!((plan.counts.kept_removed, plan.counts.unchanged, plan.writes.len()), (0, 2, 0), "he is polled");
     let plan = DiscoveryPlan::new(&list([1]), &table, RemovalLimit::Percent(0));
     assert_eq!((plan.writes, plan.counts.removed), (vec![(promoter(0), None)], 0));
 }
