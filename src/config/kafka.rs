@@ -8,34 +8,42 @@ use super::reader::document::{Node, TomlValue, join};
 use super::reader::problem::Mistake;
 use super::reader::secret;
 use super::reader::section::{Context, Section};
+use crate::kafka::client::credentials::ClientCredentials;
 use crate::kafka::client::properties::{self, Complaint};
 use crate::oauth::{self, Login, LoginProblem};
+use crate::secret::Secret;
 
-/// librdkafka's properties, as it spells them; and how tokens are come by where brokers want some, the properties of which
-/// are not among the others.
-pub fn read(section: Section) -> (Vec<(String, String)>, Option<Login>) {
+/// librdkafka's properties, as it spells them; and what of the login changes while the process lives. How tokens are come by is
+/// not among the properties.
+pub fn read(section: Section) -> (Vec<(String, String)>, Option<ClientCredentials>) {
     let mut entries = Vec::new();
     flatten("", section.entries(), &mut entries);
     if !entries.iter().any(|(name, _)| BOOTSTRAP.contains(&name.as_str())) {
         let remedy = "write \"bootstrap.servers\" = \"host:9092\"";
         section.problem(BOOTSTRAP[0], Mistake::new("is missing", remedy));
     }
-    let mut reader = PropertyReader { context: section.context(), properties: Vec::new(), lines: Vec::new() };
+    let mut reader = PropertyReader { context: section.context(), properties: Vec::new(), lines: Vec::new(), password: None };
     for (name, node) in entries {
         reader.entry(&name, node);
     }
     // Before librdkafka looks: its build has no OIDC, and would refuse the properties of a login as unknown.
     let login = reader.login();
     reader.validate_by_librdkafka();
-    (reader.properties, login)
+    let PropertyReader { properties, password, .. } = reader;
+    let username = properties.iter().find(|(name, _)| name == "sasl.username").map(|(_, value)| value.as_str());
+    let credentials = ClientCredentials::new(login, username, password);
+    (properties, credentials)
 }
 
 /// The second is librdkafka's older name of the first.
 const BOOTSTRAP: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];
 
+const PASSWORD: &str = "sasl.password";
+const PASSWORD_FILE: &str = "sasl.password_file";
+
 /// The properties that hold a secret, and may come from a file of their own by `…_file`.
 const SECRETS: [&str; 7] = [
-    "sasl.password",
+    PASSWORD,
     "sasl.oauthbearer.client.secret",
     "sasl.oauthbearer.client.credentials.client.secret",
     "sasl.oauthbearer.config",
@@ -78,6 +86,8 @@ struct PropertyReader<'a> {
     properties: Vec<(String, String)>,
     /// Of each property.
     lines: Vec<usize>,
+    /// Where it stands in a file of its own, which is read again.
+    password: Option<Secret>,
 }
 
 impl PropertyReader<'_> {
@@ -97,7 +107,14 @@ impl PropertyReader<'_> {
     /// # Errors
     /// Where it is set twice, has a value that is none of a property, names a file that can't be read, or would break
     /// what the connector promises.
-    fn property(&self, name: &str, value: &TomlValue) -> Result<(String, String), Mistake> {
+    fn property(&mut self, name: &str, value: &TomlValue) -> Result<(String, String), Mistake> {
+        if name == PASSWORD_FILE {
+            let password = secret::kept_in_file(value, self.context.directory)?;
+            self.refuse_second(PASSWORD)?;
+            let text = password.latest().expose_secret().to_owned();
+            self.password = Some(password);
+            return Ok((PASSWORD.to_owned(), text));
+        }
         if let Some(secret_name) = name.strip_suffix("_file").filter(|name| SECRETS.contains(name)) {
             let read = if secret_name == "ssl.key.pem" { secret::from_file_of_lines } else { secret::from_file };
             let secret = read(value, self.context.directory)?;

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::feeds::FeedDrafts;
 use super::reader::environment::Environment;
@@ -14,7 +13,6 @@ use super::{admin, apps, connector, kafka, load, log, promoters, read, schema_re
 use crate::admin::AdminSettings;
 use crate::changes::settings::{ChangeSettings, RegisteringApp};
 use crate::kafka::client::settings::Settings;
-use crate::kafka::client::tokens::TokenDistributor;
 use crate::model::promoter::AppId;
 use crate::telemetry::log::LogSettings;
 
@@ -60,13 +58,12 @@ impl RegistryClientConfig {
 
     fn read(root: &mut Section) -> Option<RegistryClientConfig> {
         let (name, instance_id) = connector::read(root.section("connector"));
-        let (properties, login) = kafka::read(root.section("kafka"));
+        let (properties, credentials) = kafka::read(root.section("kafka"));
         let TopicsSection { names: topics, policy: topic_policy, .. } = TopicsSection::read(root.section("topics"));
         let schema_registry = root.given("schema_registry").map(schema_registry::read);
         let log = log::read(root.section("log"));
         let admin = admin::read(root.section("admin"));
-        let tokens = login.map(|login| Arc::new(TokenDistributor::new(login)));
-        let kafka = Settings { properties, tokens, name, instance_id, topics, topic_policy };
+        let kafka = Settings { properties, credentials, name, instance_id, topics, topic_policy };
         let apps = read_apps(root)?;
         Some(RegistryClientConfig { changes: ChangeSettings { kafka, schema_registry, apps }, log, admin })
     }

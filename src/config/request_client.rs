@@ -2,7 +2,6 @@
 //! somebody else's, as are the secrets of the apps, which need not be there.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::reader::environment::Environment;
 use super::reader::problem::{ConfigError, Problems};
@@ -12,7 +11,6 @@ use super::topics::TopicsSection;
 use super::{connector, kafka, load, log, read, schema_registry};
 use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::kafka::client::settings::{Settings, TopicDefaults};
-use crate::kafka::client::tokens::TokenDistributor;
 use crate::telemetry::log::LogSettings;
 
 const SECTIONS: [&str; 6] = ["connector", "kafka", "topics", "schema_registry", "commands", "log"];
@@ -47,14 +45,13 @@ impl RequestClientConfig {
 
     pub(super) fn read(root: &mut Section) -> RequestClientConfig {
         let (name, instance_id) = connector::read(root.section("connector"));
-        let (properties, login) = kafka::read(root.section("kafka"));
+        let (properties, credentials) = kafka::read(root.section("kafka"));
         let topics = TopicsSection::read(root.section("topics"));
         let schema_registry = root.given("schema_registry").map(schema_registry::read);
         let requests = requests::read(root.section("commands"), &topics);
         let log = log::read(root.section("log"));
-        let tokens = login.map(|login| Arc::new(TokenDistributor::new(login)));
         let TopicsSection { names: topics, policy: topic_policy, defaults: topic_defaults, .. } = topics;
-        let kafka = Settings { properties, tokens, name, instance_id, topics, topic_policy };
+        let kafka = Settings { properties, credentials, name, instance_id, topics, topic_policy };
         RequestClientConfig { kafka, schema_registry, requests, log, topic_defaults }
     }
 }

@@ -13,6 +13,8 @@ use super::reader::secret;
 const RELOADED: [&str; 2] = ["promoters", "promoters_file"];
 /// The setting that names the file of the schema registry's password.
 pub const REGISTRY_PASSWORD: &str = "schema_registry.password_file";
+/// That of the password of Kafka, written as one key or as two.
+pub const KAFKA_PASSWORD: &str = "kafka.sasl.password_file";
 /// Ends the names of settings that stand in a file of their own.
 const FILE: &str = "_file";
 
@@ -88,7 +90,7 @@ impl SettingMarks {
 
 /// Whether the secret is read again whose file this setting names.
 fn is_read_again(path: &str) -> bool {
-    path == REGISTRY_PASSWORD || (path.starts_with("apps[") && path.ends_with("].secret_file"))
+    [REGISTRY_PASSWORD, KAFKA_PASSWORD].contains(&path) || (path.starts_with("apps[") && path.ends_with("].secret_file"))
 }
 
 fn app_id(app: &TomlValue) -> Option<&str> {
@@ -171,6 +173,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (marker, problems) = (SettingMarker::new(), Problems::default());
         let text = "[records]\nuser_ids_key_file = \"secret\"\n[schema_registry]\npassword_file = \"secret\"\n\
+                    [kafka]\n\"sasl.password_file\" = \"secret\"\n\"ssl.key.password_file\" = \"secret\"\n\
                     [[apps]]\napp_id = \"wx1\"\nsecret_file = \"secret\"\n";
         let table = parse(text, &|_| None, &problems);
         let read = |secret: &str| {
@@ -180,7 +183,7 @@ mod tests {
         let first = read("one");
         assert_eq!(first.changed(&read("one")), [""; 0]);
         // The others are read again without a restart.
-        assert_eq!(first.changed(&read("two")), ["records.user_ids_key_file"]);
+        assert_eq!(first.changed(&read("two")), ["kafka.ssl.key.password_file", "records.user_ids_key_file"]);
     }
 
     #[test]

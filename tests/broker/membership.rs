@@ -285,7 +285,7 @@ impl<'a> Group<'a> {
         let properties = [("bootstrap.servers", self.context.bootstrap()), self.session];
         let settings = Settings {
             properties: properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-            tokens: None,
+            credentials: None,
             name: self.name.clone(),
             instance_id: instance_id.into(),
             topics: TopicNames {

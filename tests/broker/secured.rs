@@ -20,6 +20,7 @@ const TOLD_BOUND: Duration = Duration::from_secs(60);
 pub const CASES: &[Case] = &[
     Case::secured("secured: PLAIN, with exactly the rights of README.md", plain),
     Case::secured("secured: SCRAM-SHA-512", scram),
+    Case::secured("secured: a password that is corrected in its file lets in, without a restart", corrected_password),
     Case::secured("secured: PLAIN over TLS of an authority of its own", sasl_ssl),
     Case::secured("secured: TLS with a client's encrypted key", encrypted_key),
     Case::secured("secured: TLS with a client's keystore", keystore),
@@ -53,6 +54,28 @@ fn scram(context: &Context) -> Result<()> {
     properties.retain(|(name, _)| *name != "sasl.password");
     properties.push(("sasl.password_file", file.display().to_string()));
     works(context, SCRAM_USER, &properties)
+}
+
+fn corrected_password(context: &Context) -> Result<()> {
+    grant(context, SCRAM_USER)?;
+    let file = context.directory().join("password");
+    std::fs::write(&file, "the last one\n")?;
+    let mut properties = sasl_properties(context, "SCRAM-SHA-512", "scram", PASSWORD)?;
+    properties.retain(|(name, _)| *name != "sasl.password");
+    properties.push(("sasl.password_file", file.display().to_string()));
+    let simulator = lively(context, "3s")?;
+    let config = with_properties(context, &context.config(simulator.url(), PROMOTERS, ""), &properties);
+    let connector = context.connector("one", &config, &[])?;
+    connector.wait_logged("the log is opened again", 1, TOLD_BOUND)?;
+    std::fs::write(&file, format!("{PASSWORD}\n"))?;
+    connector.wait_logged(OPEN, 1, TOLD_BOUND)?;
+    context.settle(&simulator, SETTLE)?;
+    asking_is_answered(context)?;
+    let log = connector.log()?;
+    ensure!(log.matches("the password of kafka was changed in its file").count() == 1, "it is told once:\n{log}");
+    ensure!(!log.contains(PASSWORD) && !log.contains("the last one"), "no password is shown");
+    ensure!(connector.terminate()?.success(), "it ends in order");
+    Ok(())
 }
 
 fn sasl_ssl(context: &Context) -> Result<()> {

@@ -76,7 +76,7 @@ impl Bench {
         all.extend(properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let settings = Settings {
             properties: all,
-            tokens: None,
+            credentials: None,
             name: "connector".into(),
             instance_id: "one".into(),
             topics: topics.clone(),

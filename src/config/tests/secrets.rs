@@ -78,7 +78,7 @@ fn the_secret_of_a_login_by_tokens_is_shown_by_nothing() {
         SECRETS_EVERYWHERE.replace("\"sasl.oauthbearer.config\" = \"Pl4nted\"\n", "").replace("\n[kafka]\n", login);
     let kafka = load_planted(&text).unwrap().kafka;
     assert!(!format!("{kafka:?}").contains(PLANTED));
-    assert!(kafka.tokens.is_some());
+    assert!(kafka.credentials.is_some());
     assert!(kafka.properties.iter().all(|(name, _)| !name.contains("oauthbearer")));
     let misplaced = [
         ("https://issuer/token", "https://u:Pl4nted@issuer"),

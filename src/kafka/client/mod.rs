@@ -13,7 +13,11 @@ pub(super) mod supplied;
 
 pub(super) mod ended_aside;
 
-pub(crate) mod tokens;
+pub(crate) mod credentials;
+
+mod tokens;
+
+mod passwords;
 
 pub(crate) mod properties;
 

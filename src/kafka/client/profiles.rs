@@ -39,7 +39,7 @@ impl Settings {
         for (key, value) in fixed {
             config.set(*key, *value);
         }
-        ClientSetup { config, tokens: self.tokens.clone() }
+        ClientSetup { config, credentials: self.credentials.clone() }
     }
 
     /// For admin requests and offset requests.

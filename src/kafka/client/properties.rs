@@ -56,7 +56,7 @@ fn refused_together(properties: &[(String, String)]) -> Vec<KafkaError> {
     // Names play no part in what librdkafka takes.
     let settings = Settings {
         properties: offline,
-        tokens: None,
+        credentials: None,
         name: "name".into(),
         instance_id: "instance".into(),
         topics: TopicNames::default(),

@@ -1,10 +1,9 @@
 //! What the Kafka side is made of: the user's librdkafka properties, and the names of everything.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::tokens::TokenDistributor;
+use super::credentials::ClientCredentials;
 use crate::model::feed::PerEventTopic;
 
 /// The topics, by what they hold.
@@ -70,8 +69,8 @@ pub enum TopicPolicy {
 pub struct Settings {
     /// librdkafka's properties as the user gave them; they win over the defaults here.
     pub properties: Vec<(String, String)>,
-    /// Where the brokers are told by tokens who is there: one source for all clients of the process.
-    pub tokens: Option<Arc<TokenDistributor>>,
+    /// What of the login changes while the process lives: tokens, or a password that stands in a file.
+    pub credentials: Option<ClientCredentials>,
     /// The consumer group, and the stem of `transactional.id`.
     pub name: String,
     /// Stable over restarts, different for each instance.
@@ -148,7 +147,7 @@ pub(in crate::kafka) mod tests {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         Settings {
             properties: properties.iter().map(owned).collect(),
-            tokens: None,
+            credentials: None,
             name: "connector".into(),
             instance_id: "one".into(),
             topics: TopicNames::new(|topic| format!("promoter.{topic}")),

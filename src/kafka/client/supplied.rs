@@ -13,31 +13,31 @@ use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use super::context::LogContext;
-use super::tokens::{NativeClient, TokenDistributor, TokenSubscription};
+use super::credentials::{ClientCredentials, CredentialSubscription, NativeClient};
 
-/// A client's configuration, and what it gets its tokens from: absent where it has other means, or none.
+/// A client's configuration, and what of its login changes while it lives, if anything does.
 #[derive(Clone)]
 pub struct ClientSetup {
     pub config: ClientConfig,
-    pub tokens: Option<Arc<TokenDistributor>>,
+    pub credentials: Option<ClientCredentials>,
 }
 
 impl ClientSetup {
     /// # Errors
-    /// Where librdkafka takes the configuration for none, or there is no thread for its tokens.
+    /// Where librdkafka takes the configuration for none, or there is no thread for its credentials.
     pub fn create_with_context<X, C>(&self, context: X) -> KafkaResult<Supplied<C>>
     where
         X: ClientContext,
         C: FromClientConfigAndContext<X> + NativeClient,
     {
-        let client: Arc<C> = Arc::new(self.config.create_with_context(context)?);
-        let place = match &self.tokens {
-            Some(tokens) => {
-                let client: Weak<C> = Arc::downgrade(&client);
-                Some(tokens.supply(client)?)
-            }
-            None => None,
+        let Some(credentials) = &self.credentials else {
+            return Ok(Supplied { _place: None, client: Arc::new(self.config.create_with_context(context)?) });
         };
+        let mut config = self.config.clone();
+        credentials.prepare(&mut config);
+        let client: Arc<C> = Arc::new(config.create_with_context(context)?);
+        let supplied: Weak<C> = Arc::downgrade(&client);
+        let place = Some(credentials.supply(supplied)?);
         Ok(Supplied { _place: place, client })
     }
 }
@@ -57,10 +57,10 @@ impl DerefMut for ClientSetup {
     }
 }
 
-/// A client that is handed its tokens as long as it lives.
+/// A client that is handed its credentials as long as it lives.
 pub struct Supplied<C> {
     /// Before the client, as its place demands.
-    _place: Option<TokenSubscription>,
+    _place: Option<CredentialSubscription>,
     client: Arc<C>,
 }
 

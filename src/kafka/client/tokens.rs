@@ -29,14 +29,9 @@ use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
+use super::credentials::NativeClient;
 use crate::oauth::error::IssueError;
 use crate::oauth::{self, BrokerToken, IssuerSetupError, Login, LoginIssuer};
-
-/// A client of librdkafka's.
-pub trait NativeClient: Send + Sync + 'static {
-    /// Valid as long as `self`.
-    fn native(&self) -> *mut native::rd_kafka_t;
-}
 
 /// The token of the process, and the clients that have to have it.
 pub struct TokenDistributor {

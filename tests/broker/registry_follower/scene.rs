@@ -179,7 +179,7 @@ fn start(
 ) -> Result<(RegistryFollower, FollowedEvents)> {
     let settings = Settings {
         properties,
-        tokens: None,
+        credentials: None,
         name: "follower".to_owned(),
         instance_id: "one".to_owned(),
         topics: TopicNames { registry: topic.to_owned(), ..TopicNames::default() },

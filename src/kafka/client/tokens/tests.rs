@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::kafka::client::context::{self, LogContext};
+use crate::kafka::client::credentials::ClientCredentials;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::settings::tests::settings;
 use crate::kafka::client::supplied::{LoggedConsumer, Supplied};
@@ -28,7 +29,14 @@ fn unsecured(more: &str) -> Login {
 /// Without brokers: a client would have more to say of them than of tokens.
 fn settings_with(login: Login) -> Settings {
     let properties = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "OAUTHBEARER")];
-    Settings { tokens: Some(Arc::new(TokenDistributor::new(login))), ..settings(&properties) }
+    Settings { credentials: ClientCredentials::new(Some(login), None, None), ..settings(&properties) }
+}
+
+fn supply(settings: &Settings) -> &TokenRecipients {
+    match settings.credentials.as_ref().unwrap() {
+        ClientCredentials::Tokens(tokens) => &tokens.supply,
+        ClientCredentials::Password(_) => panic!("it logs in by tokens"),
+    }
 }
 
 fn token(life: Duration) -> BrokerToken {
@@ -45,7 +53,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn librdkafka_is_given_the_token_with_its_extensions() {
     let settings = settings_with(unsecured("extension_traceId=1 extension_tenant=shop"));
     let consumer: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).unwrap();
-    let supply = &settings.tokens.as_ref().unwrap().supply;
+    let supply = supply(&settings);
     assert_eq!(supply.set(&token(HOUR), &*consumer), Ok(()));
     assert!(supply.set(&token(Duration::ZERO), &*consumer).unwrap_err().to_string().contains("unexpired"));
     // What librdkafka itself refuses shows that it has seen it.
@@ -57,7 +65,7 @@ fn librdkafka_is_given_the_token_with_its_extensions() {
 #[test]
 fn every_kind_of_client_has_its_place_until_it_is_dropped() {
     let settings = settings_with(unsecured(""));
-    let clients = || settings.tokens.as_ref().unwrap().supply.state().clients.len();
+    let clients = || supply(&settings).state().clients.len();
     let consumer: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).unwrap();
     let admin: Supplied<AdminClient<LogContext>> =
         settings.plain_config().create_with_context(LogContext::default()).unwrap();
@@ -90,7 +98,7 @@ fn why_there_is_no_token_is_among_a_clients_last_words() {
 
 #[test]
 fn a_token_that_lasts_is_not_taken_away_by_a_failure() {
-    let settings = Settings { tokens: None, ..settings_with(unsecured("")) };
+    let settings = Settings { credentials: None, ..settings_with(unsecured("")) };
     let client: Arc<BaseConsumer<LogContext>> =
         Arc::new(settings.reader_config().config.create_with_context(LogContext::default()).unwrap());
     let supply = TokenRecipients { extensions: Vec::new(), state: Mutex::default() };

@@ -1,0 +1,63 @@
+//! What clients are handed to log in with, as long as they live.
+
+use std::sync::{Arc, Weak};
+
+use rdkafka::bindings as native;
+use rdkafka::error::KafkaResult;
+use rdkafka::ClientConfig;
+
+use super::passwords::{PasswordDistributor, PasswordSubscription};
+use super::tokens::{TokenDistributor, TokenSubscription};
+use crate::oauth::Login;
+use crate::secret::Secret;
+
+/// A client of librdkafka's.
+pub trait NativeClient: Send + Sync + 'static {
+    /// Valid as long as `self`.
+    fn native(&self) -> *mut native::rd_kafka_t;
+}
+
+/// What changes of a login while the process lives: one source for all its clients.
+#[derive(Clone)]
+pub enum ClientCredentials {
+    Tokens(Arc<TokenDistributor>),
+    Password(Arc<PasswordDistributor>),
+}
+
+/// A client's place among those that are handed credentials, to be dropped before the client.
+pub enum CredentialSubscription {
+    Tokens { _place: TokenSubscription },
+    Password { _place: PasswordSubscription },
+}
+
+impl ClientCredentials {
+    /// Nothing where a login never changes. Who logs in by tokens has no password.
+    pub fn new(login: Option<Login>, username: Option<&str>, password: Option<Secret>) -> Option<ClientCredentials> {
+        if let Some(login) = login {
+            return Some(ClientCredentials::Tokens(Arc::new(TokenDistributor::new(login))));
+        }
+        let password = PasswordDistributor::new(username?, password?);
+        Some(ClientCredentials::Password(Arc::new(password)))
+    }
+
+    /// Sets what a client has from its beginning.
+    pub(super) fn prepare(&self, config: &mut ClientConfig) {
+        match self {
+            ClientCredentials::Tokens(_) => {}
+            ClientCredentials::Password(passwords) => passwords.prepare(config),
+        }
+    }
+
+    /// Hands `client` what there is, and what comes, until the place is dropped.
+    ///
+    /// # Errors
+    /// Where nothing can be had at all, as the distributors tell.
+    pub(super) fn supply(&self, client: Weak<dyn NativeClient>) -> KafkaResult<CredentialSubscription> {
+        Ok(match self {
+            ClientCredentials::Tokens(tokens) => CredentialSubscription::Tokens { _place: tokens.supply(client)? },
+            ClientCredentials::Password(passwords) => {
+                CredentialSubscription::Password { _place: passwords.supply(client)? }
+            }
+        })
+    }
+}
