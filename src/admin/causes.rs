@@ -23,7 +23,7 @@ mod at_risk;
 
 mod held_up;
 
-pub use at_risk::LATENESS_NEARLY_USED;
+pub use at_risk::{DEAD_LETTERS_NEW, LATENESS_NEARLY_USED};
 pub use held_up::REGISTRY_HELD_UP;
 
 /// How long something may wait to be committed, in milliseconds, before that is told.

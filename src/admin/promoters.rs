@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{RefusalAnswer, json};
-use super::causes::{LATE, PARKED, StatusCause, causes};
+use super::causes::{DEAD_LETTERS_NEW, LATE, PARKED, StatusCause, causes};
 use super::explanation::{Explanation, FeedFinding, FoundRegistration, ParkedFinding, PromoterFindings, PromoterPlace};
 use super::observed::ObservedConnector;
 use super::status::quota;
@@ -169,8 +169,8 @@ async fn explanation(observed: &ObservedConnector, app: &PolledApp, promoter: Pr
     let is_late = feeds.iter().any(|finding| finding.condition == Some(FeedCondition::Late));
     let concerns = |cause: &StatusCause| {
         let is_of_app = cause.app.as_deref().is_none_or(|named| named == app.app.as_str());
-        // These count promoters; of this one it is told anyway, feed by feed.
-        let is_his = cause.code != PARKED && (cause.code != LATE || is_late);
+        // These count promoters; of this one it is told anyway, feed by feed. Kinds of dead letters are told of the whole instance.
+        let is_his = ![PARKED, DEAD_LETTERS_NEW].contains(&cause.code) && (cause.code != LATE || is_late);
         let is_there = cause.partitions.is_empty() || partition.is_none_or(|own| cause.partitions.contains(&own));
         is_of_app
             && is_his

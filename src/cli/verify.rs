@@ -111,7 +111,8 @@ async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<Fact
     let judged: Vec<JudgedFeed> =
         Feed::ALL.into_iter().filter_map(|feed| JudgedFeed::new(feed, cursors[feed]?, *from, *to)).collect();
     let calls: u64 = judged.iter().map(JudgedFeed::calls_min).sum();
-    last_words::say(&format_args!("{promoter}: costs {calls} calls or more, as pages go"));
+    let word = if calls == 1 { "call" } else { "calls" };
+    last_words::say(&format_args!("{promoter}: costs {calls} {word} or more, as pages go"));
     let shown = UpstreamReader::new(app, config.http)?.facts(promoter, &judged).await?;
     let events = published.facts(promoter, &judged).await?;
     Ok(compare(promoter, &judged, shown, events))

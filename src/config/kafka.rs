@@ -22,7 +22,8 @@ pub fn read(section: Section) -> (Vec<(String, String)>, Option<ClientCredential
         let remedy = "write \"bootstrap.servers\" = \"host:9092\"";
         section.problem(BOOTSTRAP[0], Mistake::new("is missing", remedy));
     }
-    let mut reader = PropertyReader { context: section.context(), properties: Vec::new(), lines: Vec::new(), password: None };
+    let mut reader =
+        PropertyReader { context: section.context(), properties: Vec::new(), lines: Vec::new(), password: None };
     for (name, node) in entries {
         reader.entry(&name, node);
     }

@@ -90,7 +90,8 @@ impl SettingMarks {
 
 /// Whether the secret is read again whose file this setting names.
 fn is_read_again(path: &str) -> bool {
-    [REGISTRY_PASSWORD, KAFKA_PASSWORD].contains(&path) || (path.starts_with("apps[") && path.ends_with("].secret_file"))
+    [REGISTRY_PASSWORD, KAFKA_PASSWORD].contains(&path)
+        || (path.starts_with("apps[") && path.ends_with("].secret_file"))
 }
 
 fn app_id(app: &TomlValue) -> Option<&str> {

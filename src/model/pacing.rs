@@ -172,10 +172,12 @@ impl Pacing {
     pub fn asked_before(&self, scope: Scope, now: UnixTime, clock: Duration) -> Option<UnixTime> {
         let present = self.seen?.to();
         match scope {
-            Scope::Window { .. } | Scope::Refunds => Some(present),
-            // In an outage days are asked for in vain, and so is the present.
+            Scope::Refunds => Some(present),
+            // In a backfill each window begins where the last one has ended.
+            Scope::Window { begin, .. } => (begin < present).then_some(present),
+            // Today may be asked for in vain where another day is not.
             Scope::Day { day, .. } => {
-                let ago = clock.saturating_sub(self.days().asked_last(day)?);
+                let ago = clock.saturating_sub(self.days().read_last(day)?);
                 Some(now.minus(i64::try_from(ago.as_secs()).unwrap_or(i64::MAX)).min(present))
             }
             Scope::History { .. } => None,

@@ -152,7 +152,10 @@ impl DiscoveryPlan {
         let is_same = before.as_ref() == Some(&after);
         *match (status, after.status) {
             // Who is polled after all, as another source says.
-            (_, Removed) if is_same && table.get(promoter).is_some() => &mut self.counts.unchanged,
+            (_, Removed) if table.get(promoter).is_some() => match is_same {
+                true => &mut self.counts.unchanged,
+                false => &mut self.counts.changed,
+            },
             (_, Removed) => &mut self.counts.kept_removed,
             (None, _) => &mut self.counts.found,
             (Some(Authorized), Unauthorized) => &mut self.counts.parked,

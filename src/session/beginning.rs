@@ -46,22 +46,30 @@ pub(super) struct Beginning {
 }
 
 impl WaitingPromoter {
-    /// That begins at the earlier of both clocks, where they told `now`.
-    pub fn new(promoter: PolledPromoter, cursors: Cursors) -> WaitingPromoter {
-        WaitingPromoter { promoter, cursors, since: Instant::now() }
+    /// That has waited since then, and begins there by the earlier of both clocks.
+    pub fn new(promoter: PolledPromoter, cursors: Cursors, since: Instant) -> WaitingPromoter {
+        WaitingPromoter { promoter, cursors, since }
     }
 
     pub fn promoter(&self) -> &Promoter {
         &self.promoter.promoter
     }
 
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
     /// Adds what it begins with, now that "now" can be told.
     pub fn begin(&self, now: UnixTime, beginning: &mut Beginning) {
-        // Rounded up: "now" is cut to a whole second as well, and must not come to lie behind the moment of the start.
-        let waited = self.since.elapsed() + Duration::from_millis(999);
-        let waited = i64::try_from(waited.as_secs()).unwrap_or(i64::MAX);
-        beginning.add(&self.promoter, self.cursors, now.minus(waited));
+        beginning.add(&self.promoter, self.cursors, moment(self.since, now));
     }
+}
+
+/// When `since` was, where clocks tell `now`; never later.
+pub(super) fn moment(since: Instant, now: UnixTime) -> UnixTime {
+    // Rounded up: "now" is cut to a whole second as well, and must not come to lie behind that moment.
+    let ago = since.elapsed() + Duration::from_millis(999);
+    now.minus(i64::try_from(ago.as_secs()).unwrap_or(i64::MAX))
 }
 
 impl Beginning {

@@ -6,9 +6,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::beginning::{Beginning, WaitingPromoter};
+use super::beginning::{Beginning, WaitingPromoter, moment};
 use super::rewinds::{PromoterRewinds, write_rewinds};
 use super::{PolledApp, PolledPromoter, too_early};
 use crate::commit::queue::{Closed, WriteSender};
@@ -37,6 +38,8 @@ pub(super) struct PromotersChange {
     pub rewinds: PromoterRewinds,
     /// Dropped when that is so.
     pub under_way: Option<UnderWay>,
+    /// When it came about, if it has waited since: who begins "now" begins there.
+    pub since: Option<Instant>,
 }
 
 impl PromotersChange {
@@ -128,11 +131,14 @@ impl PromotersFollower<'_> {
     /// # Errors
     /// [`Over`] where the committer or the scheduler has ended.
     async fn change(&mut self, change: PromotersChange) -> Result<(), Over> {
-        let PromotersChange { polled, gone, rewinds, under_way } = change;
+        let PromotersChange { polled, gone, rewinds, under_way, since } = change;
+        let since = since.unwrap_or_else(Instant::now);
         let mut changed = gone;
         changed.extend(polled.iter().map(|polled| polled.promoter.clone()));
+        // Whoever waits for the clock has begun where he began to wait, whatever changes of him meanwhile.
+        let mut waited = HashMap::new();
         for promoter in &changed {
-            self.waiting.remove(promoter);
+            waited.extend(self.waiting.remove(promoter).map(|waiting| (promoter.clone(), waiting.since())));
         }
         self.feeds.remove(changed).await?;
         // Before whoever waits for the end of these polls goes on: what it puts into the queue comes behind.
@@ -143,35 +149,40 @@ impl PromotersFollower<'_> {
         drop(under_way);
         let (mut far_behind, mut idle_starts) = (Vec::new(), IdleStarts::default());
         for part in in_parts(polled, BEGIN_MAX) {
-            let beginning = self.beginning(part, &mut idle_starts).await?;
+            let since_of = |promoter: &Promoter| waited.get(promoter).copied().unwrap_or(since);
+            let beginning = self.beginning(part, since_of, &mut idle_starts).await?;
             far_behind.extend(self.begin(beginning).await?);
         }
         self.context.totals.say_idle_starts(&self.app.app, idle_starts);
         Ok(self.feeds.add(far_behind).await?)
     }
 
-    /// What some promoters begin with now. Who has to wait for the upstream's clock does so from here on.
+    /// What some promoters begin with who are to be polled `since` then, though others came first: a feed that begins "now" begins
+    /// where now was. Who has to wait for the upstream's clock does so from here on.
     ///
     /// # Errors
     /// [`Over`] where the committer has ended.
     async fn beginning(
         &mut self,
         polled: Vec<PolledPromoter>,
+        since: impl Fn(&Promoter) -> Instant,
         idle_starts: &mut IdleStarts,
     ) -> Result<Beginning, Over> {
         let cursors = self.context.queue.cursors(polled.iter().map(|polled| polled.promoter.clone()).collect()).await?;
-        let now = self.app.client.now();
         self.is_clock_known |= self.app.client.upstream_skew_seconds().is_some();
+        let now = self.app.client.now();
         let mut beginning = Beginning::default();
         for (promoter, cursors) in polled.into_iter().zip(cursors) {
             promoter.note_idle_starts(&cursors, idle_starts);
+            let since = since(&promoter.promoter);
+            let begun = moment(since, now);
             if !self.is_clock_known && promoter.begins_now(&cursors) {
-                let waiting = WaitingPromoter::new(promoter, cursors);
+                let waiting = WaitingPromoter::new(promoter, cursors, since);
                 self.waiting.insert(waiting.promoter().clone(), waiting);
-            } else if let Some(reason) = too_early(&promoter, cursors, &self.context.age_limits, now) {
+            } else if let Some(reason) = too_early(&promoter, cursors, &self.context.age_limits, begun) {
                 tracing::warn!(app = %self.app.app, promoter = %promoter.promoter, reason, "promoter is not polled");
             } else {
-                beginning.add(&promoter, cursors, now);
+                beginning.add(&promoter, cursors, begun);
             }
         }
         Ok(beginning)

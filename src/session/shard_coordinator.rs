@@ -237,8 +237,10 @@ impl<'a> ShardCoordinator<'a> {
         if let Some(exchange) = &self.exchange {
             exchange.opened(&shards, ledger);
         }
-        // Last: with it the polls begin, which write first cursors by what the committer knows.
-        self.tell(changes, None).await?;
+        // Last: with it the polls begin, which write first cursors by what the committer knows. Whoever begins "now" does so where now
+        // was when the shard came, however long it took to be read.
+        let since = progress.as_ref().map_or_else(Instant::now, |progress| progress.began);
+        self.tell(changes, since, None).await?;
         // Behind the telling: what counts is how long nobody has polled them, and not how long they were read.
         if let Some(RestoreProgress { left: 0, began, .. }) = progress {
             self.context.totals.figures.shards.restored(began.elapsed());
@@ -254,11 +256,12 @@ impl<'a> ShardCoordinator<'a> {
     /// # Errors
     /// [`Stopped::Over`].
     async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Stopped> {
+        let since = Instant::now();
         let RegistryNews { changes, returned, unreadable } = self.promoters.take(&self.pipeline.apps, assigned, events);
         shard_writes::unreadable(&self.context.queue, assigned, unreadable).await?;
         // Before anybody polls them: see [`crate::registry::removed`].
         shard_writes::removals(&self.context.queue, vec![(assigned, returned)]).await?;
-        self.tell(changes, None).await
+        self.tell(changes, since, None).await
     }
 
     /// Acts on what the configuration says otherwise than before.
@@ -266,11 +269,12 @@ impl<'a> ShardCoordinator<'a> {
     /// # Errors
     /// [`Stopped::Over`].
     async fn reconfigure(&mut self) -> Result<(), Stopped> {
+        let since = Instant::now();
         let updates = self.configured.take();
         let (changes, returned) = self.promoters.update(&self.pipeline.apps, self.context.partitions, updates);
         // As where the registry names somebody again: first the mark goes, and then the polls begin.
         shard_writes::removals(&self.context.queue, returned).await?;
-        self.tell(changes, None).await
+        self.tell(changes, since, None).await
     }
 
     fn discover(&self) -> Option<AbortOnDropHandle<()>> {
@@ -304,21 +308,21 @@ impl<'a> ShardCoordinator<'a> {
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));
         let (polls, mut ended) = under_way();
         let gone = self.promoters.close(&self.pipeline.apps, revoked);
-        self.tell(gone, Some(polls)).await?;
+        self.tell(gone, Instant::now(), Some(polls)).await?;
         // No longer than the polls take to their next wait, and the next change waits as long.
         ended.wait().await;
         Ok(self.context.queue.close_shards(revoked.to_vec())?)
     }
 
-    /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it, and on what they were told
+    /// Tells each app what changes for it, and has done `since` then. `under_way` is dropped when all of them have acted on it, and on what they were told
     /// before: one for which nothing changes now may still be at the removal of a promoter of the same shard.
     ///
     /// # Errors
     /// [`Stopped::Over`], where an app's polls have ended.
-    async fn tell(&mut self, changes: AppChanges, under_way: Option<UnderWay>) -> Result<(), Stopped> {
+    async fn tell(&mut self, changes: AppChanges, since: Instant, under_way: Option<UnderWay>) -> Result<(), Stopped> {
         for (change, follower) in changes.into_iter().zip(&self.followers) {
             if !change.is_empty() || under_way.is_some() {
-                let change = PromotersChange { under_way: under_way.clone(), ..change };
+                let change = PromotersChange { under_way: under_way.clone(), since: Some(since), ..change };
                 // An app that is still at its last change holds this up: the changes of a promoter come in order.
                 follower.send(change).await.map_err(|_| Stopped::Over)?;
             }

@@ -66,6 +66,7 @@ impl DeadLetterCounts {
         let unreported = std::mem::take(&mut *self.unreported.lock());
         for ((source, reason), UnreportedLetters { count, promoter, origin }) in unreported {
             let first_promoter = promoter.as_ref().map(tracing::field::display);
+            let first_topic = origin.as_ref().map(|origin| origin.topic.as_str());
             let first_partition = origin.as_ref().map(|origin| origin.partition);
             let first_offset = origin.as_ref().map(|origin| origin.offset);
             tracing::warn!(
@@ -74,6 +75,7 @@ impl DeadLetterCounts {
                 reason,
                 count,
                 first_promoter,
+                first_topic,
                 first_partition,
                 first_offset,
                 "dead letters"
@@ -132,6 +134,7 @@ mod tests {
         assert_eq!(*touches, (&"touches".into(), &1.into(), &"wx1/o2".into()));
         assert_eq!((registry.0, registry.2), (&"registry".into(), &Value::Null));
         let record = &captured.events("dead letters")[1];
+        assert_eq!(record["first_topic"], "promoter.registry");
         assert_eq!((&record["first_partition"], &record["first_offset"]), (&3.into(), &7.into()));
         assert_eq!(letters.all().values().sum::<u64>(), 4);
     }

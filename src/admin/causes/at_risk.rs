@@ -29,7 +29,7 @@ pub(super) const RESTORE_LASTS: &str = "restore_lasts";
 /// The code of an upstream's clock that differs from this host's.
 pub(super) const CLOCK_DIFFERS: &str = "clock_differs";
 /// The code of a kind of dead letters that was not met before.
-pub(super) const DEAD_LETTERS_NEW: &str = "dead_letters_new";
+pub const DEAD_LETTERS_NEW: &str = "dead_letters_new";
 /// The code of dead letters that are many among what is new.
 pub(super) const DEAD_LETTERS_MANY: &str = "dead_letters_many";
 

@@ -155,6 +155,8 @@ fn outlook(PromoterFindings { feeds, registration, place, .. }: &PromoterFinding
         (FoundRegistration::Known(known), _) if known.paused_by.is_some() => {
             format!("nothing is lost by waiting: once polled again, it goes on from {from}")
         }
-        _ => format!("nothing is lost by waiting: it goes on from {from}, each less its lateness"),
+        _ => {
+            format!("nothing is lost by waiting: it goes on from {from}, from which the lateness is taken off already")
+        }
     })
 }

@@ -73,7 +73,7 @@ fn what_stops_an_app_is_told_between_who_polls_and_how_far_it_is() {
          address\n\
          ✗ touches: late: read 35m ago, promised each 15m; complete to 2022-11-17T03:15:00Z, 45m ago\n\
          · calls of the app today: getrelation 3 of 500; getorder 3, no limit known\n\
-         · nothing is lost by waiting: it goes on from touches 2022-11-17T03:15:00Z, each less its lateness\n"
+         · nothing is lost by waiting: it goes on from touches 2022-11-17T03:15:00Z, from which the lateness is taken off already\n"
     );
 }
 

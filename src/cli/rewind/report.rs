@@ -37,7 +37,8 @@ impl RewindReport<'_> {
         text += &match target {
             Some(target) => {
                 let days = if *days == 1 { "1 day".to_owned() } else { format!("{days} days") };
-                format!(" → {}: {days}, {calls_min} calls or more\n", shown(*target))
+                let calls = if *calls_min == 1 { "1 call".to_owned() } else { format!("{calls_min} calls") };
+                format!(" → {}: {days}, {calls} or more\n", shown(*target))
             }
             None => {
                 ", which has not passed that time; one that has moved in silence since goes back to it\n".to_owned()

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Weak};
 
+use rdkafka::ClientConfig;
 use rdkafka::bindings as native;
 use rdkafka::error::KafkaResult;
-use rdkafka::ClientConfig;
 
 use super::passwords::{PasswordDistributor, PasswordSubscription};
 use super::tokens::{TokenDistributor, TokenSubscription};

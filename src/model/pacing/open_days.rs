@@ -49,10 +49,18 @@ struct RequestedDay {
     last: u64,
     /// As days since 1970-01-01, until 2149.
     number: u16,
-    /// Whether it was ever read to its end.
-    read: bool,
-    /// Whether it was read to its end after its time to close.
-    closed: bool,
+    reading: DayReading,
+    /// Whether it was asked for in vain last.
+    failed: bool,
+}
+
+/// What a day was read to its end for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DayReading {
+    Never,
+    Open,
+    /// After its time to close.
+    Closed,
 }
 
 impl RequestedDay {
@@ -128,21 +136,22 @@ impl OpenDays {
     pub fn read(&mut self, day: Day, is_closed: bool, complete_before: UnixTime, clock: Duration) {
         self.dated_left = self.dated_left.saturating_sub(1);
         let requested = self.note_request(day, clock);
-        requested.read = true;
-        requested.closed |= is_closed;
+        let closed = is_closed || requested.reading == DayReading::Closed;
+        requested.reading = if closed { DayReading::Closed } else { DayReading::Open };
+        requested.failed = false;
         let first = number(first_open_day(complete_before));
         self.requested.retain(|requested| requested.number >= first);
     }
 
     /// A day was asked for in vain.
     pub fn failed(&mut self, day: Day, clock: Duration) {
-        self.note_request(day, clock);
+        self.note_request(day, clock).failed = true;
     }
 
     /// Notes that the day was asked for.
     fn note_request(&mut self, day: Day, clock: Duration) -> &mut RequestedDay {
         let index = self.place(day).unwrap_or_else(|index| {
-            let never = RequestedDay { last: 0, number: number(day), read: false, closed: false };
+            let never = RequestedDay { last: 0, number: number(day), reading: DayReading::Never, failed: false };
             self.requested.insert(index, never);
             index
         });
@@ -160,18 +169,19 @@ impl OpenDays {
         self.place(day).ok().map(|index| &self.requested[index])
     }
 
-    /// When a day that was read to its end was asked for last, in vain or not.
-    pub fn asked_last(&self, day: Day) -> Option<Duration> {
-        self.get(day).filter(|requested| requested.read).map(RequestedDay::last)
+    /// When a day was read to its end, unless it was asked for in vain since.
+    pub fn read_last(&self, day: Day) -> Option<Duration> {
+        let is_read = |requested: &&RequestedDay| requested.reading != DayReading::Never && !requested.failed;
+        self.get(day).filter(is_read).map(RequestedDay::last)
     }
 
     fn is_closed(&self, day: Day) -> bool {
-        self.get(day).is_some_and(|requested| requested.closed)
+        self.get(day).is_some_and(|requested| requested.reading == DayReading::Closed)
     }
 
     /// Whether every open day was read but this one.
     pub fn are_read_but(&self, day: Day, open: OpenRange) -> bool {
-        let is_read = |other: Day| self.get(other).is_some_and(|requested| requested.read);
+        let is_read = |other: Day| self.get(other).is_some_and(|requested| requested.reading != DayReading::Never);
         open.days().all(|other| other == day || is_read(other))
     }
 
@@ -184,8 +194,8 @@ impl OpenDays {
         // From here on the cursor moves with that day, so it is read, though it may have been closed while others were open.
         self.requested
             .iter_mut()
-            .filter(|requested| requested.number == first)
-            .for_each(|requested| requested.closed = false);
+            .filter(|requested| requested.number == first && requested.reading == DayReading::Closed)
+            .for_each(|requested| requested.reading = DayReading::Open);
     }
 
     pub fn undated_was_too_much(&mut self) {

@@ -277,6 +277,11 @@ fn what_was_asked_for_before_is_told_as_of_the_latest_pull_of_the_same() {
     touches.after(pulled(window), SETTINGS, at(0));
     assert_eq!(touches.asked_before(window, later, at(90)), Some(NOON));
 
+    let past = |from: i64, to: i64| Scope::Window { feed: Feed::Touches, begin: NOON.minus(from), end: NOON.minus(to) };
+    let mut backfill = Pacing::new(Cursor::begin(Feed::Touches, NOON.minus(3 * DAY)));
+    backfill.after(pulled(past(3 * DAY, 2 * DAY)), SETTINGS, at(0));
+    assert_eq!(backfill.asked_before(past(2 * DAY, DAY), later, at(90)), None, "nobody has asked for what is past");
+
     let today = Day::in_beijing(NOON);
     let [today, yesterday] = [today, today.previous()].map(Scope::day);
     let mut orders = Pacing::new(Cursor::begin(Feed::Orders, NOON.minus(DAY)));
@@ -291,5 +296,7 @@ fn what_was_asked_for_before_is_told_as_of_the_latest_pull_of_the_same() {
     read(&mut orders, today, NOON.plus(60), 60);
     assert_eq!(orders.asked_before(yesterday, later, at(90)), Some(NOON.plus(10)));
     assert_eq!(orders.asked_before(today, later, at(90)), Some(NOON.plus(60)));
+    orders.after_failure(failed(yesterday, PollRemedy::Time), at(80));
+    assert_eq!(orders.asked_before(yesterday, later, at(90)), None, "it was asked for in vain");
     assert_eq!(orders.asked_before(Scope::History { until: Day::in_beijing(NOON) }, later, at(90)), None);
 }
