@@ -140,7 +140,10 @@ def mirror(options, world, registry, orders):
     worker = world.start("mirror", *command)
     until(worker, lambda: worker.text().count("topic-partitions here->there") == 2)
     copies.read_until_quiet(orders.count)
-    return copies.orders() | {"same": all([is_copied(world.bootstrap, second, topic) for topic in TOPICS.values()])}
+    same = all([is_copied(world.bootstrap, second, topic) for topic in TOPICS.values()])
+    made = [topic for topic in orders.consumer.list_topics(timeout=10).topics if not topic.startswith(("promoter.", "__"))]
+    print(f"made by the mirror in the cluster that it reads: {made}", flush=True)
+    return copies.orders() | {"same": same, "wrote only there": not made}
 
 
 def clickhouse(options, world, registry, orders):
