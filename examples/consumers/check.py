@@ -27,11 +27,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking")]
-from connector import start_connector  # noqa: E402
 from installed import there  # noqa: E402
 from parts import ROOT, TARGET, carry_out, environment  # noqa: E402
 
-PROMOTERS, HISTORY_DAYS = 20, 3
 TOPIC, SCHEMA = "promoter.orders", ROOT / "schemas" / "order.avsc"
 HOME = TARGET / "consumers"
 # What each needs.
@@ -51,10 +49,12 @@ def arguments():
 
 
 def run(options, world):
+    # Its packages are there only within the environment.
+    from published import begin_world, expected, lags_of, publish_orders, stray_transaction
+
     names = there(PROGRAMS, options.only, seldom={"spark"})
-    world.begin(f"--seed={options.seed}", f"--promoters={PROMOTERS}", "--quiet-after=10s", "--spell=3s", "--late-max=5s",
-                "--moving=5s", f"--history={HISTORY_DAYS}d", "--touches-per-hour=1", "--orders-per-hour=5", "--refund-within=2d")
-    publish(world)
+    begin_world(world, options.seed)
+    publish_orders(world)
     stray_transaction(world.bootstrap, commit=options.plant == "aborted")
     wanted = expected(world.ask("_truth"))
     print(f"shown: {wanted}", flush=True)
@@ -67,80 +67,6 @@ def run(options, world):
         verdicts.append(good)
         print(f"{'✓' if good else '✗'} {name}: {found}, after {seconds:.0f} s; lags {lags}", flush=True)
     return verdicts and all(verdicts) and wanted["events"] > 1000
-
-
-def publish(world, limit=180):
-    """Runs the connector until all that was shown is on the topic, kills it once on the way, and stops it."""
-    connector, killed = start_connector(world, PROMOTERS, 6, HISTORY_DAYS), False
-    deadline = time.monotonic() + limit
-    while not world.settlement()["settled"] or not killed:
-        connector.must_run()
-        if not killed and world.settlement()["shown"] > 1000:
-            connector.kill9()
-            connector, killed = world.connector("connector"), True
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not settled after {limit} s: {world.settlement()}")
-        time.sleep(0.2)
-    # What it has polled it commits before it stops; what the killed one had polled is polled again first.
-    connector.wait_for(r"(log is open, polling begins)", 60)
-    wait_for_all(world, limit)
-    if connector.terminate(60) != 0:
-        raise SystemExit(f"the connector did not stop in order\n{connector.tail()}")
-
-
-def wait_for_all(world, limit):
-    """Until the topic has as many committed events as were shown."""
-    wanted = expected(world.ask("_truth"))["events"]
-    deadline = time.monotonic() + limit
-    while (there := committed_events(world.bootstrap)) < wanted:
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{there} of {wanted} events after {limit} s")
-
-
-def committed_events(bootstrap):
-    from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
-
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "check", "enable.partition.eof": True,
-                         "isolation.level": "read_committed"})
-    unfinished = set(consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions)
-    consumer.assign([TopicPartition(TOPIC, number, OFFSET_BEGINNING) for number in unfinished])
-    events = 0
-    while unfinished:
-        for message in consumer.consume(10_000, 0.2):
-            if message.error() is None:
-                events += 1
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                unfinished.discard(message.partition())
-    consumer.close()
-    return events
-
-
-def lags_of(bootstrap, group):
-    """What tools show that subtract a group's offsets from the ends of the partitions; nothing of who commits none, as kcat, Spark and read.py."""
-    from confluent_kafka import Consumer, TopicPartition
-
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
-    places = [TopicPartition(TOPIC, number) for number in consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions]
-    ends = {at.partition: consumer.get_watermark_offsets(at, timeout=10)[1] for at in places}
-    lags = [ends[at.partition] - at.offset for at in consumer.committed(places, timeout=10) if at.offset >= 0]
-    consumer.close()
-    return lags
-
-
-def stray_transaction(bootstrap, commit):
-    """An order that nobody has shown."""
-    from events import publish
-
-    now = int(time.time() * 1000)
-    fields = {"event_id": "0" * 32, "app_id": "wx_simulated", "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oUSER",
-              "mch_id": "1", "trade_no": "1", "status": "PAID", "status_code": 1, "paid_amount": 1, "paid_time": now, "observed_at": now}
-    publish(bootstrap, "order", fields, commit=commit)
-
-
-def expected(truth):
-    orders = [line for line in map(json.loads, truth.splitlines()) if line["kind"] == "order"]
-    paid = sum(line["paid_amount"] for line in orders if line["status"] == "PAID")
-    return {"events": len(orders), "ids": len(orders), "paid": paid}
 
 
 def consume(name, bootstrap):

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""What reads the topics by settings alone has each event once: what docs/consuming.md says of it was run by this.
+
+    python3 examples/sinks/check.py                             # a sink of Kafka Connect: a minute
+    python3 examples/sinks/check.py --only mirror,clickhouse    # only where they are named, for they take longer
+    python3 examples/sinks/check.py --plant uncommitted         # must fail, and so must the other faults to be planted
+
+Starts a real Kafka (and for the mirror a second one), a real schema registry, the simulated upstream with its faults, and the
+connector, which is killed with SIGKILL in the middle. When all is published, an order is written in a transaction that is aborted, and
+behind it a refund. Then each reads promoter.orders as its files here say, and is killed with SIGKILL on the way: the events, their
+event_ids and the sum of all payments that it has written must be what the upstream says it has shown. Groups must stand as far before the
+ends as docs/consuming.md says, and what that page shows must stand in the files.
+
+Needs Rust, Java 17 or later, Maven, and Python 3.11.4 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
+a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
+"""
+
+import argparse
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
+from installed import there  # noqa: E402
+from java import JAVA, Registry  # noqa: E402
+from parts import ROOT, TARGET, carry_out, environment  # noqa: E402
+
+HOME = TARGET / "sinks"
+PROGRAMS = {"connect": "mvn", "mirror": "mvn", "clickhouse": sys.executable}
+# Those with offsets of their own in the cluster commit the one behind the last record, and not the one behind the marker after it.
+GROUPS = {"connect": "connect-orders", "clickhouse": "clickhouse"}
+# The sections of docs/consuming.md that show lines of a file.
+SHOWN = {"Sinks of Kafka Connect": "connect/orders.properties", "ClickHouse": "clickhouse/orders.sql"}
+# What can be planted in the files, and in place of what.
+FAULTS = {
+    "uncommitted": ("isolation.level=read_committed", "isolation.level=read_uncommitted"),
+    "again": ("exactly.once.source.support=enabled", "exactly.once.source.support=disabled"),
+    "insert": ("insert.mode=upsert\nprimary.key.mode=record_value", "insert.mode=insert\nprimary.key.mode=none"),
+}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="NAMES", help="separated by commas; these have to be there")
+    parser.add_argument("--plant", choices=["event", *FAULTS], help="a fault that has to be found: the order that nobody has shown is "
+                        "committed; Connect and the mirror read what was aborted; the mirror copies again what it has copied before a "
+                        "crash; Connect inserts rows whatever is there")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world")
+    parser.add_argument("--release", action="store_true", help="the optimised connector")
+    return parser.parse_args()
+
+
+def run(options, world):
+    # Their packages are there only within the environment.
+    from events import Events, refund_an_order
+    from framing import Registered
+    from published import TOPIC, begin_world, lags_of, publish_orders
+    from truth import lines_of, orders_of
+
+    must_stand_in_the_files()
+    names = there(PROGRAMS, options.only, seldom={"mirror", "clickhouse"})
+    begin_world(world, options.seed)
+    registry = Registry(world).url
+    publish_orders(world, registry)
+    orders = Events(world.bootstrap, "order")
+    shown = orders_of(refund_an_order(orders, lines_of(world.ask("_truth")), options.plant, Registered(registry).latest_id(TOPIC)))
+    orders.read_to_end()
+    wanted = {"events": len(shown), "ids": len(shown), "paid": sum(line["paid_amount"] for line in shown if line["status"] == "PAID")}
+    print(f"shown: {wanted}", flush=True)
+    verdicts = []
+    for name in names:
+        began = time.monotonic()
+        found = {"connect": connect, "mirror": mirror, "clickhouse": clickhouse}[name](options, world, registry, orders)
+        lags = lags_of(world.bootstrap, GROUPS[name]) if name in GROUPS else []
+        verdicts.append(found.items() >= wanted.items() and all(found.values()) and all(lags))
+        print(f"{'✓' if verdicts[-1] else '✗'} {name}: {found}, after {time.monotonic() - began:.0f} s; lags {lags}", flush=True)
+    return verdicts and all(verdicts) and wanted["events"] > 1000
+
+
+def must_stand_in_the_files():
+    page = (ROOT / "docs" / "consuming.md").read_text()
+    for heading, file in SHOWN.items():
+        snippet = page.split(f"\n## {heading}\n")[1].split("```")[1]
+        if strange := set(snippet.splitlines()[1:]) - set((HERE / file).read_text().splitlines()):
+            raise SystemExit(f"docs/consuming.md shows, and {file} has not: {strange}")
+
+
+def connect(options, world, registry, orders):
+    """A sink that writes rows to a database."""
+    from events import Progress
+    from postgres import Postgres
+
+    database = Postgres(world, lib(), HOME / "postgresql")
+    own = {
+        "localhost:9092": world.bootstrap, "connect.offsets": f"{world.directory}/connect.offsets", "127.0.0.1:8083": "127.0.0.1:0",
+        "http://localhost:8080": registry.removesuffix("/apis/ccompat/v7"), "localhost:5432": f"localhost:{database.port}",
+    }
+    # What the killed one has read is given to its successor so much later; and that one says soon how far it has come.
+    sooner = "consumer.session.timeout.ms=6000\n"
+    sink = settings(options, HERE / "connect" / "orders.properties", world.directory / "orders.properties", own)
+    first, second = (settings(options, HERE / "connect" / "worker.properties", world.directory / f"{name}.properties", own, more)
+                     for name, more in (("first", sooner), ("second", f"{sooner}offset.flush.interval.ms=1000\n")))
+    command = [*JAVA, "-cp", f"{lib()}/*", "org.apache.kafka.connect.cli.ConnectStandalone"]
+    worker = world.start("connect", *command, first, sink)
+    rows = "select count(*) as events, count(distinct event_id) as ids, sum(case status when 'PAID' then paid_amount end) as paid from orders"
+    until(worker, lambda: any(events > 1000 for events, _, _ in database.ask(rows)))
+    worker.kill9()
+    print(f"connect killed, after {database.ask(rows)}", flush=True)
+    worker, progress = world.start("connect", *command, second, sink), Progress(world.bootstrap, "connect-orders")
+    until(worker, lambda: not progress.behind(orders))
+    [(events, ids, paid)] = database.ask(rows)
+    # So PostgreSQL marks a row that an upsert has found there.
+    [(again,)] = database.ask("select count(*) from orders where xmax <> '0'")
+    return {"events": events, "ids": ids, "paid": int(paid), "written again": again}
+
+
+def mirror(options, world, registry, orders):
+    """Another cluster's copies of the topics of events."""
+    from copies import Records, is_copied
+    from events import TOPICS
+
+    second = world.start("second", world.broker_binary, leash=()).wait_for(r"bootstrap\.servers = (\S+)\n", 120)
+    own = {"localhost:9092": world.bootstrap, "localhost:9093": second}
+    # Plugins are found by what they say of themselves, which is quicker; and it has to be killed before it is done.
+    more = "plugin.discovery=service_load\nhere.consumer.max.poll.records=100\n"
+    file = settings(options, HERE / "mirror" / "mirror.properties", world.directory / "mirror.properties", own, more)
+    command = [*JAVA, "-cp", f"{lib()}/*", "org.apache.kafka.connect.mirror.MirrorMaker", file, "--clusters", "there"]
+    worker = world.start("mirror", *command)
+    worker.wait_for(r"(replicating \d+ topic-partitions)", 120)
+    copies = Records(second, f"here.{orders.topic}")
+    until(worker, lambda: copies.poll() or copies.count > 1000)
+    worker.kill9()
+    print(f"mirror killed, after {copies.count} copies", flush=True)
+    worker = world.start("mirror", *command)
+    until(worker, lambda: worker.text().count("topic-partitions here->there") == 2)
+    copies.read_until_quiet(orders.count)
+    same = all([is_copied(world.bootstrap, second, topic) for topic in TOPICS.values()])
+    made = [topic for topic in orders.consumer.list_topics(timeout=10).topics if not topic.startswith(("promoter.", "__"))]
+    print(f"made by the mirror in the cluster that it reads: {made}", flush=True)
+    return copies.orders() | {"same": same, "wrote only there": not made}
+
+
+def clickhouse(options, world, registry, orders):
+    """A table of rows that a view has moved there."""
+    from events import Progress
+
+    # In small blocks, so that it can be killed between two.
+    own = {"localhost:9092": world.bootstrap, "http://localhost:8081": registry, "Kafka SETTINGS": "Kafka SETTINGS kafka_max_block_size = 100,"}
+    tables = settings(options, HERE / "clickhouse" / "orders.sql", world.directory / "orders.sql", own)
+    python = environment(TARGET / "clickhouse-python", HERE / "clickhouse" / "requirements.txt")
+    command = [python, HERE / "clickhouse" / "engine.py", world.directory / "clickhouse", tables]
+    engine = world.start("clickhouse", *command)
+    until(engine, lambda: last_of(engine)[0] > 1000)
+    engine.kill9()
+    print(f"clickhouse killed, after {last_of(engine)}", flush=True)
+    engine, progress = world.start("clickhouse", *command), Progress(world.bootstrap, "clickhouse")
+    until(engine, lambda: not progress.behind(orders))
+    told = len(engine.text())
+    until(engine, lambda: engine.text()[told:].count("\n") > 2)
+    rows, events, ids, paid = last_of(engine)
+    return {"events": events, "ids": ids, "paid": paid, "rows before they are merged": rows}
+
+
+def last_of(engine):
+    """The numbers of the last whole line that it has said of its rows."""
+    lines = re.findall(r"(\d+) rows, (\d+) (\d+) (\d+)\n", engine.text())
+    return [int(number) for number in lines[-1]] if lines else [0]
+
+
+@cache
+def lib():
+    """The jars that stand in the POM."""
+    built = HOME / "connect"
+    shutil.rmtree(built, ignore_errors=True)
+    shutil.copytree(HERE / "connect", built)
+    subprocess.run(["mvn", "-q", "-B", "package"], cwd=built, check=True)
+    return built / "target" / "lib"
+
+
+def settings(options, file, written, own, more=""):
+    """A file of settings as it stands here, but for where things are, for what is planted, and for what only the check needs."""
+    text = file.read_text().replace(*FAULTS.get(options.plant, ("", "")))
+    for shown, here in own.items():
+        text = text.replace(shown, here)
+    written.write_text(text + more)
+    return written
+
+
+def until(child, holds, limit=120):
+    deadline = time.monotonic() + limit
+    while not holds():
+        child.must_run()
+        # A task that has failed leaves its worker running.
+        if "Task threw an uncaught" in child.text() or time.monotonic() > deadline:
+            raise SystemExit(f"{child.name} does not go on\n{child.tail()}")
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    packages = (TARGET / "sinks-python", HERE / "requirements.txt")
+    sys.exit(carry_out("sinks", arguments, run, PROGRAMS, ("all of them, once", "NOT all of them, once"), packages))
