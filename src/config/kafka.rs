@@ -8,14 +8,14 @@ use super::reader::document::{Node, TomlValue, join};
 use super::reader::problem::Mistake;
 use super::reader::secret;
 use super::reader::section::{Context, Section};
-use crate::kafka::client::credentials::ClientCredentials;
+use crate::kafka::client::credentials::BrokerCredentials;
 use crate::kafka::client::properties::{self, Complaint};
 use crate::oauth::{self, Login, LoginProblem};
 use crate::secret::Secret;
 
 /// librdkafka's properties, as it spells them; and what of the login changes while the process lives. How tokens are come by is
 /// not among the properties.
-pub fn read(section: Section) -> (Vec<(String, String)>, Option<ClientCredentials>) {
+pub fn read(section: Section) -> (Vec<(String, String)>, Option<BrokerCredentials>) {
     let mut entries = Vec::new();
     flatten("", section.entries(), &mut entries);
     if !entries.iter().any(|(name, _)| BOOTSTRAP.contains(&name.as_str())) {
@@ -32,7 +32,7 @@ pub fn read(section: Section) -> (Vec<(String, String)>, Option<ClientCredential
     reader.validate_by_librdkafka();
     let PropertyReader { properties, password, .. } = reader;
     let username = properties.iter().find(|(name, _)| name == "sasl.username").map(|(_, value)| value.as_str());
-    let credentials = ClientCredentials::new(login, username, password);
+    let credentials = BrokerCredentials::new(login, username, password);
     (properties, credentials)
 }
 

@@ -19,7 +19,7 @@ pub trait NativeClient: Send + Sync + 'static {
 
 /// What changes of a login while the process lives: one source for all its clients.
 #[derive(Clone)]
-pub enum ClientCredentials {
+pub enum BrokerCredentials {
     Tokens(Arc<TokenDistributor>),
     Password(Arc<PasswordDistributor>),
 }
@@ -30,21 +30,21 @@ pub enum CredentialSubscription {
     Password { _place: PasswordSubscription },
 }
 
-impl ClientCredentials {
+impl BrokerCredentials {
     /// Nothing where a login never changes. Who logs in by tokens has no password.
-    pub fn new(login: Option<Login>, username: Option<&str>, password: Option<Secret>) -> Option<ClientCredentials> {
+    pub fn new(login: Option<Login>, username: Option<&str>, password: Option<Secret>) -> Option<BrokerCredentials> {
         if let Some(login) = login {
-            return Some(ClientCredentials::Tokens(Arc::new(TokenDistributor::new(login))));
+            return Some(BrokerCredentials::Tokens(Arc::new(TokenDistributor::new(login))));
         }
         let password = PasswordDistributor::new(username?, password?);
-        Some(ClientCredentials::Password(Arc::new(password)))
+        Some(BrokerCredentials::Password(Arc::new(password)))
     }
 
     /// Sets what a client has from its beginning.
     pub(super) fn prepare(&self, config: &mut ClientConfig) {
         match self {
-            ClientCredentials::Tokens(_) => {}
-            ClientCredentials::Password(passwords) => passwords.prepare(config),
+            BrokerCredentials::Tokens(_) => {}
+            BrokerCredentials::Password(passwords) => passwords.prepare(config),
         }
     }
 
@@ -54,8 +54,8 @@ impl ClientCredentials {
     /// Where nothing can be had at all, as the distributors tell.
     pub(super) fn supply(&self, client: Weak<dyn NativeClient>) -> KafkaResult<CredentialSubscription> {
         Ok(match self {
-            ClientCredentials::Tokens(tokens) => CredentialSubscription::Tokens { _place: tokens.supply(client)? },
-            ClientCredentials::Password(passwords) => {
+            BrokerCredentials::Tokens(tokens) => CredentialSubscription::Tokens { _place: tokens.supply(client)? },
+            BrokerCredentials::Password(passwords) => {
                 CredentialSubscription::Password { _place: passwords.supply(client)? }
             }
         })

@@ -155,7 +155,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::kafka::client::credentials::ClientCredentials;
+    use crate::kafka::client::credentials::BrokerCredentials;
     use crate::kafka::client::settings::Settings;
     use crate::kafka::client::settings::tests::settings;
     use rdkafka::consumer::BaseConsumer;
@@ -170,7 +170,7 @@ mod tests {
             ("sasl.username", "u"),
             ("sasl.password", "of the start"),
         ];
-        let credentials = ClientCredentials::new(None, Some("u"), Some(password));
+        let credentials = BrokerCredentials::new(None, Some("u"), Some(password));
         Settings { credentials, ..settings(&given) }
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let read: crate::secret::ReadSecret = |bytes| Ok(String::from_utf8(bytes)?.into());
         let secret = Secret::of_file("one".into(), path, read);
         let settings = plain(secret.clone());
-        let Some(ClientCredentials::Password(passwords)) = settings.credentials.clone() else { panic!("it has one") };
+        let Some(BrokerCredentials::Password(passwords)) = settings.credentials.clone() else { panic!("it has one") };
         assert!(secret.read_again().unwrap());
         let mut setup = settings.reader_config();
         passwords.prepare(&mut setup);
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn who_logs_in_without_a_file_or_a_name_is_handed_nothing() {
-        assert!(ClientCredentials::new(None, Some("u"), None).is_none());
-        assert!(ClientCredentials::new(None, None, Some("one".into())).is_none());
+        assert!(BrokerCredentials::new(None, Some("u"), None).is_none());
+        assert!(BrokerCredentials::new(None, None, Some("one".into())).is_none());
     }
 }

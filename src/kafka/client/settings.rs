@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::credentials::ClientCredentials;
+use super::credentials::BrokerCredentials;
 use crate::model::feed::PerEventTopic;
 
 /// The topics, by what they hold.
@@ -70,7 +70,7 @@ pub struct Settings {
     /// librdkafka's properties as the user gave them; they win over the defaults here.
     pub properties: Vec<(String, String)>,
     /// What of the login changes while the process lives: tokens, or a password that stands in a file.
-    pub credentials: Option<ClientCredentials>,
+    pub credentials: Option<BrokerCredentials>,
     /// The consumer group, and the stem of `transactional.id`.
     pub name: String,
     /// Stable over restarts, different for each instance.

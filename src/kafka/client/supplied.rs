@@ -13,13 +13,13 @@ use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use super::context::LogContext;
-use super::credentials::{ClientCredentials, CredentialSubscription, NativeClient};
+use super::credentials::{BrokerCredentials, CredentialSubscription, NativeClient};
 
 /// A client's configuration, and what of its login changes while it lives, if anything does.
 #[derive(Clone)]
 pub struct ClientSetup {
     pub config: ClientConfig,
-    pub credentials: Option<ClientCredentials>,
+    pub credentials: Option<BrokerCredentials>,
 }
 
 impl ClientSetup {

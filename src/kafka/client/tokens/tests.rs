@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::kafka::client::context::{self, LogContext};
-use crate::kafka::client::credentials::ClientCredentials;
+use crate::kafka::client::credentials::BrokerCredentials;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::client::settings::tests::settings;
 use crate::kafka::client::supplied::{LoggedConsumer, Supplied};
@@ -29,13 +29,13 @@ fn unsecured(more: &str) -> Login {
 /// Without brokers: a client would have more to say of them than of tokens.
 fn settings_with(login: Login) -> Settings {
     let properties = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "OAUTHBEARER")];
-    Settings { credentials: ClientCredentials::new(Some(login), None, None), ..settings(&properties) }
+    Settings { credentials: BrokerCredentials::new(Some(login), None, None), ..settings(&properties) }
 }
 
 fn supply(settings: &Settings) -> &TokenRecipients {
     match settings.credentials.as_ref().unwrap() {
-        ClientCredentials::Tokens(tokens) => &tokens.supply,
-        ClientCredentials::Password(_) => panic!("it logs in by tokens"),
+        BrokerCredentials::Tokens(tokens) => &tokens.supply,
+        BrokerCredentials::Password(_) => panic!("it logs in by tokens"),
     }
 }
 
