@@ -244,7 +244,8 @@ impl InterfaceHold {
 }
 
 fn of_feeds(app: &PolledApp, is_explained: bool) -> Vec<StatusCause> {
-    let now = app.client.local_now().as_seconds();
+    // By the earlier of both clocks, up to which feeds are read: where they differ, that is a cause of its own.
+    let now = app.client.now();
     let latest = app.reports.progress().latest;
     let of_feed = |feed: Feed| {
         let settings = app.feeds.polled[feed]?.settings;

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from alerts import Prometheus
@@ -21,7 +22,7 @@ PROMOTERS, PARTITIONS, PACE = 330, 6, 2
 NAMES = ("one", "two")
 # An instance that stands still keeps its partitions so long; less than the minute within which everything is told.
 SESSION = 30
-SECONDS, WELL_WITHIN = 60, 180
+SECONDS, WELL_WITHIN, COMMIT = 60, 180, 10
 DATA = "/promoter/"
 # Of the causes those that are to be known for an hour, and colour nothing.
 LASTING = {"dead_letters_new"}
@@ -160,7 +161,6 @@ class Day:
 
     def ill(self):
         """What is not well now."""
-        polling = 0
         for name in self.present:
             self.instance(name).must_run()
             status = self.status(name)
@@ -169,8 +169,13 @@ class Day:
             causes = [cause["code"] for cause in status["causes"] if cause["code"] not in LASTING]
             if causes or status["state"] not in ("well", "standby"):
                 return f"{name} is {status['state']}: {', '.join(causes) or 'no causes'}"
-            polling += status["partitions"]["polling"]
-        return "" if polling == PARTITIONS else f"{polling} of {PARTITIONS} partitions are polled"
+            waiting = [pipeline["pipeline"] for pipeline in status["pipelines"] if is_old(pipeline["waits_since"])]
+            if waiting:
+                return f"something waits in {name} to be committed, of {', '.join(waiting)}"
+            # Until then the group is still on its way.
+            if (polling := status["partitions"]["polling"]) != PARTITIONS // len(self.present):
+                return f"{name} polls {polling} of {PARTITIONS} partitions"
+        return ""
 
     def alerts(self):
         return self.prometheus.alerts("pending", "firing")
@@ -191,9 +196,13 @@ class Day:
             time.sleep(0.5)
 
 
+def is_old(since):
+    """Whether what is told to be so since then, if at all, is so for longer than a commit takes."""
+    return since is not None and datetime.now(timezone.utc) - datetime.fromisoformat(since) > timedelta(seconds=COMMIT)
+
+
 def faketime():
-    found = next((path for path in FAKETIME if Path(path).exists()), None)
-    return found
+    return next((path for path in FAKETIME if Path(path).exists()), None)
 
 
 def log_lines(path, offset):

@@ -59,7 +59,7 @@ class Watch:
 
     def __init__(self, name, scenario, day):
         self.name, self.scenario, self.day = name, scenario, day
-        self.took, self.others, self.last = {}, {}, {}
+        self.took, self.others, self.astray, self.last = {}, {}, {}, {}
         ports = [word for port in day.ports.values() for word in ("--at", f"127.0.0.1:{port}")]
         explain = day.command("explain", *ports, "--timeout", COMMAND, scenario.promoter)
         status = day.command("status", "--timeout", COMMAND)
@@ -81,6 +81,9 @@ class Watch:
         for way in self.wanted():
             if way not in self.took and getattr(self, way)():
                 self.took[way] = self.now()
+        # What else the status says by now.
+        for instance in self.scenario.instances:
+            self.cause(instance)
         self.look_for_others()
 
     def look_for_others(self):
@@ -98,6 +101,9 @@ class Watch:
         scenario, status = self.scenario, self.day.status(instance)
         causes = status["causes"] if status else []
         self.last[instance] = causes if status else "no answer"
+        for cause in causes:
+            if cause["severity"] != "note" and not re.fullmatch(scenario.code, cause["code"]) and cause["code"] not in scenario.besides:
+                self.astray.setdefault(cause["code"], f"{self.now():.0f} s: {cause['text']}; do: {cause['action']}")
         return next((cause for cause in causes if re.fullmatch(scenario.code, cause["code"])
                      and re.search(scenario.text, cause["text"]) and re.search(scenario.action, cause["action"])), None)
 
@@ -136,7 +142,10 @@ class Watch:
     def until_told(self):
         while self.now() < (CALLED_WITHIN if self.scenario.alerts else TOLD_WITHIN):
             self.look()
-            if all(way in self.took for way in self.wanted()) and (self.scenario.alerts or self.now() > self.scenario.quiet):
+            missing = {way for way in self.wanted() if way not in self.took}
+            is_quiet = self.scenario.alerts or self.now() > self.scenario.quiet
+            # An alert comes when it comes; all else is too late after a minute.
+            if not missing and is_quiet or missing - {"alert"} == missing and self.now() > TOLD_WITHIN:
                 break
             time.sleep(0.5)
         for running in self.commands.values():
@@ -150,6 +159,7 @@ class Watch:
                 found.append(f"{way} does not tell")
             elif way != "alert" and self.took[way] > TOLD_WITHIN:
                 found.append(f"{way} tells only after {self.took[way]:.0f} s")
+        found += [f"another cause is told: {code} after {what}" for code, what in self.astray.items()]
         found += [f"another alert calls: {name} after {took:.0f} s" for name, took in self.others.items()]
         return found
 
@@ -159,6 +169,8 @@ def play(name, scenario, day):
     from day import Fault
 
     print(f"{name}: {scenario.__doc__ or type(scenario).__base__.__doc__}".split("\n")[0], flush=True)
+    # The one before may have started instances again.
+    day.be_well()
     scenario.prepare(day)
     watch = Watch(name, scenario, day)
     scenario.harm(day)

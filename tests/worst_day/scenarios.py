@@ -33,6 +33,8 @@ class Scenario:
     metric = ""
     # Names and labels of the alerts that call somebody; none where nobody is to be called.
     alerts = ()
+    # Causes of what follows from it, beside notes: all others would lead astray.
+    besides = ()
     # Whom all of it concerns.
     instances = NAMES
     promoter = promoter_id(1)
@@ -200,6 +202,8 @@ class ClockAnHourOff(Scenario):
     explain = r"clock_differs.*behind this host's.*NTP"
     log = r"the clocks of this host and the upstream differ"
     metric = f"abs(promoter_connector_upstream_clock_offset_seconds) > {HOUR - SECONDS}"
+    # It is read up to the earlier of both clocks, and how late that is by its own clock nobody can know.
+    alerts = ({"alertname": "PromoterConnectorLate"},)
     instances = ("two",)
     ahead = HOUR
 
@@ -234,6 +238,7 @@ class ClockAnHourBehind(ClockAnHourOff):
 
     text = r"the upstream's clock is 3\d{3} s ahead of this host's"
     explain = r"clock_differs.*ahead of this host's.*NTP"
+    alerts = ()
     ahead = -HOUR
 
 
