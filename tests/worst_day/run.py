@@ -130,7 +130,7 @@ class Watch:
             lines = log_lines(self.day.instance(name).log, self.offsets.get(name, 0))
             return any(re.search(self.scenario.log, line) for line in lines.splitlines())
 
-        return all(has(name) for name in self.scenario.instances)
+        return all(has(name) for name in self.scenario.logged_by or self.scenario.instances)
 
     def metric(self):
         return self.day.prometheus.shows(self.scenario.metric)
@@ -140,12 +140,11 @@ class Watch:
         return all(any(wanted.items() <= labels.items() for labels in firing) for wanted in self.scenario.alerts)
 
     def until_told(self):
-        while self.now() < (CALLED_WITHIN if self.scenario.alerts else TOLD_WITHIN):
+        while True:
             self.look()
             missing = {way for way in self.wanted() if way not in self.took}
-            is_quiet = self.scenario.alerts or self.now() > self.scenario.quiet
             # An alert comes when it comes; all else is too late after a minute.
-            if not missing and is_quiet or missing - {"alert"} == missing and self.now() > TOLD_WITHIN:
+            if self.now() > (self.scenario.lasts if not missing else CALLED_WITHIN if "alert" in missing else TOLD_WITHIN):
                 break
             time.sleep(0.5)
         for running in self.commands.values():
