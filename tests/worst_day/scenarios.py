@@ -241,7 +241,7 @@ class Unauthorised(Refused):
     """As many promoters take back at once what they have authorised."""
 
     code, text, action = "parked", r"may not have authorised", r"ask them to authorise"
-    explain = r"parked.*103014"
+    explain = r"parked.*103014.*ask them to authorise"
     log = r"promoters? (are|is)? ?parked.*103014|promoters parked"
     metric = f'sum(promoter_connector_promoters{{state="parked", feed="touches"}}) == {UNAUTHORISED}'
     ids = [promoter_id(number).encode() for number in range(1, UNAUTHORISED + 1)]
