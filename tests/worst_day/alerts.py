@@ -17,7 +17,7 @@ DURATION = re.compile(r"\b(\d+)([mhd])\b")
 # within what the connector has promised, and that is no quicker.
 STANDS_STILL, STANDS_STILL_HERE = 300, 60
 # Whoever is polled again is late until his turn has come: what keeps an alert firing has to outlast that, as it does in life.
-KEEP_FIRING = "20s"
+KEEP_FIRING = "15s"
 MATCHER = re.compile(r'(\w+)(=~|=)"(.*)"')
 
 

@@ -5,10 +5,8 @@ import os
 import resource
 import signal
 import socket
-import subprocess
 import threading
 import time
-import urllib.error
 import urllib.request
 from datetime import datetime, timedelta, timezone
 from pathlib import Path

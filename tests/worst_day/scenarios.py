@@ -207,10 +207,12 @@ class ClockAnHourOff(Scenario):
         if not faketime():
             raise SystemExit("libfaketime is missing (Debian: apt install faketime)")
         self.clock = day.directory / "clock"
-        self.clock.write_text("+0\n")
-        day.stop("two")
-        day.start("two", fake_clock=self.clock)
-        day.be_well()
+        # It keeps that clock from then on, which is right but for the harm.
+        if not self.clock.exists():
+            self.clock.write_text("+0\n")
+            day.stop("two")
+            day.start("two", fake_clock=self.clock)
+            day.be_well()
         self.promoter = next(name for name in map(promoter_id, range(1, PROMOTERS + 1)) if day.owner(name) == "two")
 
     def harm(self, day):
@@ -223,10 +225,6 @@ class ClockAnHourOff(Scenario):
 
     def end(self, day):
         self.set(0)
-
-    def leave(self, day):
-        day.stop("two")
-        day.start("two")
 
 
 class ClockAnHourBehind(ClockAnHourOff):
@@ -307,11 +305,11 @@ SCENARIOS = {
     "quota-spent": QuotaSpent,
     "token-stolen": TokenStolen,
     "kafka-away": KafkaAway,
-    "clock-ahead": ClockAnHourOff,
-    "clock-behind": ClockAnHourBehind,
     "unauthorised": Unauthorised,
     "instance-hangs": InstanceHangs,
     "disk-full": DiskFull,
+    "clock-ahead": ClockAnHourOff,
+    "clock-behind": ClockAnHourBehind,
     # The last one: that there is a dead letter of a new kind is to be known for an hour.
     "registry-garbage": GarbageInTheRegistry,
 }
