@@ -240,7 +240,7 @@ def main():
         raise SystemExit(f"{' and '.join(missing)} missing (Debian: apt install prometheus faketime)")
     home = TARGET / "worst-day-python"
     enter_environment(home, Path(__file__).with_name("requirements.txt"))
-    from day import Day
+    from day import Day, Fault
     from scenarios import SCENARIOS
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -255,7 +255,12 @@ def main():
     try:
         day.begin(options.seed)
         for name in (name for name in SCENARIOS if name in options.only):
-            row, found = play(name, SCENARIOS[name](), day)
+            try:
+                row, found = play(name, SCENARIOS[name](), day)
+            except Fault as fault:
+                # What the one before has left behind: nothing that follows would be of its own harm.
+                faults.append(f"{name} and what follows can't be played: {fault}")
+                break
             rows.append(row)
             faults += [f"{name}: {fault}" for fault in found]
             table([row])
