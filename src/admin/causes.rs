@@ -42,6 +42,8 @@ const NOT_COMMITTED: &str = "not_committed";
 pub const LATE: &str = "late";
 /// The code of promoters whom the upstream refuses for good.
 pub const PARKED: &str = "parked";
+/// What to do about them.
+pub const PARKED_ACTION: &str = "ask them to authorise, or remove them; they are tried from time to time";
 
 /// The code of every cause that there may be; `docs/runbook.md` has an entry for each.
 pub(super) fn codes() -> impl Iterator<Item = &'static str> {
@@ -244,7 +246,8 @@ impl InterfaceHold {
 }
 
 fn of_feeds(app: &PolledApp, is_explained: bool) -> Vec<StatusCause> {
-    let now = app.client.local_now().as_seconds();
+    // By the earlier of both clocks, up to which feeds are read: where they differ, that is a cause of its own.
+    let now = app.client.now();
     let latest = app.reports.progress().latest;
     let of_feed = |feed: Feed| {
         let settings = app.feeds.polled[feed]?.settings;
@@ -283,11 +286,7 @@ fn parked(app: &PolledApp, feed: Feed, count: usize) -> StatusCause {
             "the upstream refuses the {feed} of these promoters for good: they may not have authorised the app"
         ),
         affects: counted(count as u64, "promoter"),
-        ..StatusCause::new(
-            PARKED,
-            Severity::Note,
-            "ask them to authorise, or remove them; they are tried from time to time",
-        )
+        ..StatusCause::new(PARKED, Severity::Note, PARKED_ACTION)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `explain`: why a promoter is where it is.
 //!
 //! The instance that polls it knows best, and is asked at its admin port. Where none tells how it polls the promoter, what stands in
-//! Kafka is told: who is registered, which instance the group has given the partition to, and how far the feeds are.
+//! Kafka is told: who is registered, which instance the group has given the partition to, and how far the feeds are. Where that can't be
+//! read, what the first instance has answered is told, which knows what stands in the way.
 
 use std::path::Path;
 
@@ -60,8 +61,8 @@ impl InstanceAnswer {
 }
 
 /// # Errors
-/// [`Failure::Refused`] where the name is none of a configured app's promoter; else where no instance polls the promoter and Kafka
-/// can't be read.
+/// [`Failure::Refused`] where the name is none of a configured app's promoter; else where no instance answers and Kafka can't be
+/// read.
 pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
     let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
@@ -70,19 +71,31 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
         [] => config.admin.listen.map(local_port).into_iter().collect(),
         given => given.to_vec(),
     };
-    let (runtime, mut polled_by) = (super::runtime()?, None);
+    let (runtime, mut polled_by, mut told) = (super::runtime()?, None, None);
     for port in &ports {
         match runtime.block_on(ask(port, &promoter)) {
             // Who polls some of its feeds knows more than Kafka does.
             Ok((answer, body)) if answer.is_here() && !answer.feeds.is_empty() => {
                 return Ok(stdout::print(&if options.json { body + "\n" } else { answer.text(&promoter) })?);
             }
-            Ok((answer, _)) => polled_by = polled_by.or(answer.instance.clone().filter(|_| answer.is_here())),
+            Ok((answer, body)) => {
+                polled_by = polled_by.or(answer.instance.clone().filter(|_| answer.is_here()));
+                told.get_or_insert((answer, body));
+            }
             Err(error) => last_words::say(&format_args!("no instance tells: {error:#}")),
         }
     }
-    let view = RegistryView::read(config.changes, options.bound.until())?;
-    let explanation = Explanation::of(committed::findings(&view, promoter, polled_by)?);
+    let found = RegistryView::read(config.changes, options.bound.until())
+        .and_then(|view| committed::findings(&view, promoter.clone(), polled_by));
+    let explanation = match (found, told) {
+        (Ok(findings), _) => Explanation::of(findings),
+        // Whoever polls nobody now may know why, and why Kafka can't be read either.
+        (Err(error), Some((answer, body))) => {
+            last_words::say(&format_args!("what stands in Kafka can't be read: {error:#}"));
+            return Ok(stdout::print(&if options.json { body + "\n" } else { answer.text(&promoter) })?);
+        }
+        (Err(error), None) => return Err(error.into()),
+    };
     Ok(stdout::print(&if options.json {
         serde_json::to_string(&explanation).map_err(anyhow::Error::from)? + "\n"
     } else {

@@ -168,17 +168,20 @@ fn clock_differs(app: &str, ahead: i64) -> Option<StatusCause> {
 }
 
 fn dead_letters_new(source: &str, reason: &str, met: UnixMillis) -> StatusCause {
+    let action = if source == DeadLetterSource::Registry.name() {
+        "tail dead-letters shows it; see who writes that to the registry: it changes nothing there"
+    } else if source == DeadLetterSource::Requests.name() {
+        "tail dead-letters shows it; see which requester sends that"
+    } else {
+        "tail dead-letters shows it; see what the upstream has changed"
+    };
     StatusCause {
         interface: Feed::from_name(source).map(|feed| feed.interface().name()),
         pipeline: (source == DeadLetterSource::Requests.name()).then_some(pipeline::REQUESTS),
         text: format!("the first dead letter of {source} for {reason} since this instance began"),
         since: Some(told(&met)),
         affects: format!("what can't be read of {source}; it is kept with its raw bytes"),
-        ..StatusCause::new(
-            DEAD_LETTERS_NEW,
-            Severity::Note,
-            "tail dead-letters shows it; see what the upstream has changed",
-        )
+        ..StatusCause::new(DEAD_LETTERS_NEW, Severity::Note, action)
     }
 }
 
@@ -248,6 +251,14 @@ mod tests {
         let [note, late] = [Some(Severity::Note), Some(Severity::Late)];
         assert_eq!([0, 5, -5, 6, -6, 60, 61, -61].map(severity), [None, None, None, note, note, note, late, late]);
         assert!(clock_differs("wx1", -7).unwrap().text.contains("7 s behind"));
+    }
+
+    #[test]
+    fn what_is_to_be_done_about_a_dead_letter_goes_by_who_has_written_it() {
+        let action = |source| dead_letters_new(source, "not_json", UnixMillis(0)).action;
+        assert!(action("orders").contains("the upstream"));
+        assert!(action("registry").contains("the registry") && !action("registry").contains("upstream"));
+        assert!(action("commands").contains("requester") && !action("commands").contains("upstream"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     ExplanationLine, FeedFinding, FoundRegistration, LineSign, ParkedFinding, PromoterFindings, PromoterPlace,
 };
 use crate::admin::ages::duration;
-use crate::admin::causes::{REGISTRY_HELD_UP, Severity, StatusCause};
+use crate::admin::causes::{PARKED_ACTION, REGISTRY_HELD_UP, Severity, StatusCause};
 use crate::admin::status::QuotaStatus;
 use crate::model::time::UnixTime;
 use crate::poll::freshness::FeedCondition;
@@ -126,7 +126,10 @@ fn feed_line(finding: &FeedFinding, now: UnixTime) -> ExplanationLine {
 
 fn refused(ParkedFinding { parked, next_try }: ParkedFinding) -> String {
     let code = parked.errcode().map_or_else(String::new, |errcode| format!(" with {errcode}"));
-    format!("parked, for the upstream refused it for good at {}{code}; next try {next_try}", parked.refused_at())
+    let refused_at = parked.refused_at();
+    format!(
+        "parked, for the upstream refused it for good at {refused_at}{code}; next try {next_try}; do: {PARKED_ACTION}"
+    )
 }
 
 fn calls(calls: &[QuotaStatus]) -> Option<ExplanationLine> {
