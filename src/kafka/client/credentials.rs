@@ -3,19 +3,13 @@
 use std::sync::{Arc, Weak};
 
 use rdkafka::ClientConfig;
-use rdkafka::bindings as native;
 use rdkafka::error::KafkaResult;
 
+use super::native::NativeClient;
 use super::passwords::{PasswordDistributor, PasswordSubscription};
 use super::tokens::{TokenDistributor, TokenSubscription};
 use crate::oauth::Login;
 use crate::secret::Secret;
-
-/// A client of librdkafka's.
-pub trait NativeClient: Send + Sync + 'static {
-    /// Valid as long as `self`.
-    fn native(&self) -> *mut native::rd_kafka_t;
-}
 
 /// What changes of a login while the process lives: one source for all its clients.
 #[derive(Clone)]

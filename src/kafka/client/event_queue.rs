@@ -18,7 +18,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::credentials::NativeClient;
+use super::native::NativeClient;
 use super::waiting;
 
 /// The longest wait. A member that has not polled for `max.poll.interval.ms` loses its place in the group; that is minutes, and

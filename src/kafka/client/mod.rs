@@ -15,6 +15,8 @@ pub(super) mod ended_aside;
 
 pub(crate) mod credentials;
 
+mod native;
+
 mod tokens;
 
 mod passwords;

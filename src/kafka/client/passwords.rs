@@ -20,7 +20,7 @@ use rdkafka::bindings as native;
 use rdkafka::error::{KafkaError, KafkaResult};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::NativeClient;
+use super::native::NativeClient;
 use crate::secret::Secret;
 
 /// How often the file is looked at.

@@ -13,7 +13,8 @@ use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use super::context::LogContext;
-use super::credentials::{BrokerCredentials, CredentialSubscription, NativeClient};
+use super::credentials::{BrokerCredentials, CredentialSubscription};
+use super::native::NativeClient;
 
 /// A client's configuration, and what of its login changes while it lives, if anything does.
 #[derive(Clone)]

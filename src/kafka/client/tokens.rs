@@ -29,7 +29,7 @@ use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use super::credentials::NativeClient;
+use super::native::NativeClient;
 use crate::oauth::error::IssueError;
 use crate::oauth::{self, BrokerToken, IssuerSetupError, Login, LoginIssuer};
 
