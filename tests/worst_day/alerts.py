@@ -17,7 +17,7 @@ DURATION = re.compile(r"\b(\d+)([mhd])\b")
 # within what the connector has promised, and that is no quicker.
 STANDS_STILL, STANDS_STILL_HERE = 300, 60
 # Whoever is polled again is late until his turn has come: what keeps an alert firing has to outlast that, as it does in life.
-KEEP_FIRING = "15s"
+KEEPS_FIRING, KEEP_FIRING = "10m", "15s"
 MATCHER = re.compile(r'(\w+)(=~|=)"(.*)"')
 
 
@@ -32,8 +32,8 @@ def quicker_rules():
     for rule in (rule for group in rules["groups"] for rule in group["rules"]):
         for key in {"expr", "for"} & rule.keys():
             rule[key] = quicker(rule[key])
-        if "keep_firing_for" in rule:
-            rule["keep_firing_for"] = KEEP_FIRING
+        if keep_firing := rule.get("keep_firing_for"):
+            rule["keep_firing_for"] = KEEP_FIRING if keep_firing == KEEPS_FIRING else quicker(keep_firing)
         rule["expr"], count = re.subn(rf"\b{STANDS_STILL}\b", str(STANDS_STILL_HERE), rule["expr"])
         stands_still += count
     assert stands_still, f"no alert waits for {STANDS_STILL} s any more"
