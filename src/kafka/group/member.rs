@@ -17,6 +17,7 @@ use super::observer::OwnershipObserver;
 use super::shared_membership::SharedMembership;
 use super::snapshot::MembershipSnapshot;
 use super::standby::Standby;
+use super::stuck_client::StuckClient;
 use super::timeouts;
 use super::unowned::UnownedWatch;
 use crate::commit::log::OpenError;
@@ -150,12 +151,27 @@ impl MemberThread {
         }
         let mut standby = Standby::default();
         let mut unowned = UnownedWatch::new();
+        let mut stuck = StuckClient::default();
         // Whether it is subscribed to another topic by now; nothing before it was asked to hand over.
         let mut elsewhere = None;
         while !stop.is_cancelled() {
             let Connection { events, consumer } = &connection;
             if count_again <= Instant::now() {
-                count_again = Instant::now() + self.count(consumer);
+                let counted = self.count(consumer);
+                let (has_answer, is_member) = (counted.is_some(), self.shared.current().is_some());
+                count_again = Instant::now() + if counted > Some(0) { COUNT_EVERY } else { FETCH_TIMEOUT };
+                if elsewhere.is_none() && stuck.asked(has_answer, is_member, Instant::now()) {
+                    tracing::warn!(
+                        topic = self.shared.topic,
+                        "the member's client reaches no broker: another one takes its place"
+                    );
+                    match self.connect_subscribed() {
+                        // The last one ends here, before any callback of the next one is run.
+                        Ok(joined) => connection = joined,
+                        Err(error) => return self.shared.fail(error),
+                    }
+                    continue;
+                }
             }
             // Once told to hand over it goes on as a member, and only a stop ends its waits.
             events.wait(if elsewhere.is_some() { stop } else { &self.shared.hand_over });
@@ -217,6 +233,12 @@ impl MemberThread {
         if is_duplicate {
             duplicate_instance::is_running(&self.settings, &self.group, is_stopping);
         }
+        self.connect_subscribed()
+    }
+
+    /// # Errors
+    /// [`OpenError::Stop`] where no consumer joins.
+    fn connect_subscribed(&self) -> Result<Connection, OpenError> {
         let connection = self.connect().and_then(|connection| {
             connection.consumer.subscribe(&[&self.shared.topic])?;
             Ok(connection)
@@ -257,17 +279,17 @@ impl MemberThread {
         members.is_ok_and(|members| members.has_others_than(&self.settings.instance_id))
     }
 
-    /// Learns how many partitions there are, and tells when to look again.
-    fn count(&self, consumer: &BaseConsumer<MemberContext>) -> Duration {
+    /// Learns how many partitions there are, and tells it; nothing where no broker answers.
+    fn count(&self, consumer: &BaseConsumer<MemberContext>) -> Option<usize> {
         match consumer.fetch_metadata(Some(&self.shared.topic), FETCH_TIMEOUT) {
             Ok(metadata) => {
                 let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
                 self.shared.counted(partitions);
-                if partitions == 0 { FETCH_TIMEOUT } else { COUNT_EVERY }
+                Some(partitions)
             }
             Err(error) => {
                 self.shared.log.error(&error, "counting the partitions");
-                FETCH_TIMEOUT
+                None
             }
         }
     }

@@ -74,6 +74,8 @@ mod duplicate_instance;
 
 mod standby;
 
+mod stuck_client;
+
 mod unowned;
 
 pub(crate) mod partition_owners;
