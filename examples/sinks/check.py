@@ -44,6 +44,9 @@ FAULTS = {
     "insert": ("insert.mode=upsert\nprimary.key.mode=record_value", "insert.mode=insert\nprimary.key.mode=none"),
 }
 
+# Those that a file which was used has.
+planted = set()
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,6 +83,8 @@ def run(options, world):
         lags = lags_of(world.bootstrap, GROUPS[name]) if name in GROUPS else []
         verdicts.append(found.items() >= wanted.items() and all(found.values()) and all(lags))
         print(f"{'✓' if verdicts[-1] else '✗'} {name}: {found}, after {time.monotonic() - began:.0f} s; lags {lags}", flush=True)
+    if options.plant in FAULTS and options.plant not in planted:
+        raise SystemExit(f"--plant {options.plant} alters none of the files of {', '.join(names)}")
     return verdicts and all(verdicts) and wanted["events"] > 1000
 
 
@@ -143,7 +148,11 @@ def mirror(options, world, registry, orders):
     same = all([is_copied(world.bootstrap, second, topic) for topic in TOPICS.values()])
     made = [topic for topic in orders.consumer.list_topics(timeout=10).topics if not topic.startswith(("promoter.", "__"))]
     print(f"made by the mirror in the cluster that it reads: {made}", flush=True)
-    return copies.orders() | {"same": same, "wrote only there": not made}
+    elsewhere = {topic for topic in copies.consumer.list_topics(timeout=10).topics if topic.startswith("here.")}
+    print(f"copied: {sorted(elsewhere)}", flush=True)
+    wanted = {f"here.promoter.{topic}" for topic in ("touches", "orders", "dead-letters")}
+    # An upstream that shows nothing unreadable leaves no dead letters, and their topic is copied all the same.
+    return copies.orders() | {"same": same, "wrote only there": not made, "nothing else": elsewhere == wanted}
 
 
 def clickhouse(options, world, registry, orders):
@@ -185,7 +194,11 @@ def lib():
 
 def settings(options, file, written, own, more=""):
     """A file of settings as it stands here, but for where things are, for what is planted, and for what only the check needs."""
-    text = file.read_text().replace(*FAULTS.get(options.plant, ("", "")))
+    right, wrong = FAULTS.get(options.plant, ("", ""))
+    text = file.read_text()
+    if right and right in text:
+        text = text.replace(right, wrong)
+        planted.add(options.plant)
     for shown, here in own.items():
         text = text.replace(shown, here)
     written.write_text(text + more)
