@@ -148,7 +148,7 @@ def mirror(options, world, registry, orders):
     same = all([is_copied(world.bootstrap, second, topic) for topic in TOPICS.values()])
     made = [topic for topic in orders.consumer.list_topics(timeout=10).topics if not topic.startswith(("promoter.", "__"))]
     print(f"made by the mirror in the cluster that it reads: {made}", flush=True)
-    elsewhere = {topic for topic in copies.consumer.list_topics(timeout=10).topics if topic.startswith("here.")}
+    elsewhere = {topic for topic in copies.consumer.list_topics(timeout=10).topics if topic.startswith("here.promoter.")}
     print(f"copied: {sorted(elsewhere)}", flush=True)
     wanted = {f"here.promoter.{topic}" for topic in ("touches", "orders", "dead-letters")}
     # An upstream that shows nothing unreadable leaves no dead letters, and their topic is copied all the same.

@@ -80,7 +80,7 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
             }
             Ok((answer, body)) => {
                 polled_by = polled_by.or(answer.instance.clone().filter(|_| answer.is_here()));
-                told.get_or_insert((answer, body));
+                told.get_or_insert((port, answer, body));
             }
             Err(error) => last_words::say(&format_args!("no instance tells: {error:#}")),
         }
@@ -89,9 +89,10 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
         .and_then(|view| committed::findings(&view, promoter.clone(), polled_by));
     let explanation = match (found, told) {
         (Ok(findings), _) => Explanation::of(findings),
-        // Whoever polls nobody now may know why, and why Kafka can't be read either.
-        (Err(error), Some((answer, body))) => {
+        // Whoever polls nobody now may know why, and why Kafka can't be read either; and knows more by now, for that took a while.
+        (Err(error), Some((port, answer, body))) => {
             last_words::say(&format_args!("what stands in Kafka can't be read: {error:#}"));
+            let (answer, body) = runtime.block_on(ask(port, &promoter)).unwrap_or((answer, body));
             return Ok(stdout::print(&if options.json { body + "\n" } else { answer.text(&promoter) })?);
         }
         (Err(error), None) => return Err(error.into()),
