@@ -21,6 +21,8 @@ for statement in filter(str.strip, file.read_text().split(";")):
             raise
 while True:
     rows = clickhouse.query("SELECT count() FROM orders").data().strip()
-    found = clickhouse.query("SELECT count(), uniqExact(event_id), sumIf(paid_amount, status = 'PAID') FROM orders FINAL", "TabSeparated")
+    found = clickhouse.query(
+        "SELECT count(), uniqExact(event_id), sumIf(paid_amount, status = 'PAID'), sum(toUnixTimestamp(paid_time)), count(refunded_time), "
+        "ifNull(sum(toUnixTimestamp(refunded_time)), 0) FROM orders FINAL", "TabSeparated")
     print(f"{rows} rows,", *found.data().split(), flush=True)
     time.sleep(0.1)
