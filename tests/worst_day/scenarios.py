@@ -253,7 +253,7 @@ class GarbageInTheRegistry(Scenario):
     """A program that has nothing to do with it writes to the registry's topic."""
 
     code, text, action = "dead_letters_new", r"registry", r"tail dead-letters.*registry"
-    explain = r"dead_letters_new.*registry"
+    # What nobody could read is no promoter's.
     log = r"dead letters.*registry"
     metric = f'sum(promoter_connector_dead_letters_total{{source="registry"}}) >= {len(GARBAGE)}'
     # Whoever polls the partition of the record.
