@@ -100,6 +100,7 @@ impl CommitFigures {
     /// What nobody has asked for before may have been shown for long, and tells nothing of how late the upstream shows what
     /// happens: only that a fact was not there when the same was read last.
     fn add_lateness(&self, event: &Event) {
+        let Some(asked_before) = event.asked_before else { return };
         let feed = event.fact.memory;
         let lateness = self.lateness.get().and_then(|known| known.get(event.promoter.app_id()));
         let Some(lateness) = lateness.map(|lateness| lateness[feed]).filter(|lateness| *lateness > 0) else { return };
@@ -108,7 +109,6 @@ impl CommitFigures {
             PulledBy::Day => Day::in_beijing(event.fact.time).utc_end(),
             PulledBy::Window | PulledBy::Promoter => event.fact.time,
         };
-        let Some(asked_before) = event.asked_before else { return };
         let used = asked_before.0.saturating_sub(from.0).max(0) as f64 / lateness as f64;
         if used <= 1.0 {
             self.lateness_used[feed].add(used);

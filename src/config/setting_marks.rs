@@ -14,7 +14,7 @@ const RELOADED: [&str; 2] = ["promoters", "promoters_file"];
 /// The setting that names the file of the schema registry's password.
 pub const REGISTRY_PASSWORD: &str = "schema_registry.password_file";
 /// That of the password of Kafka, written as one key or as two.
-pub const KAFKA_PASSWORD: &str = "kafka.sasl.password_file";
+const KAFKA_PASSWORD: &str = "kafka.sasl.password_file";
 /// Ends the names of settings that stand in a file of their own.
 const FILE: &str = "_file";
 

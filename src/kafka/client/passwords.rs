@@ -8,7 +8,6 @@
 //! for as long as librdkafka copies two texts for each client, which calls nothing of ours; the same lock is taken by whoever makes or
 //! drops a client, for a moment.
 
-use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
@@ -20,7 +19,7 @@ use rdkafka::bindings as native;
 use rdkafka::error::{KafkaError, KafkaResult};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::native::NativeClient;
+use super::native::{NativeClient, NativeClients};
 use crate::secret::Secret;
 
 /// How often the file is looked at.
@@ -42,13 +41,7 @@ pub struct PasswordSubscription {
 struct PasswordRecipients {
     username: String,
     password: Secret,
-    clients: Mutex<Clients>,
-}
-
-#[derive(Default)]
-struct Clients {
-    by_number: BTreeMap<u64, Weak<dyn NativeClient>>,
-    last_number: u64,
+    clients: Mutex<NativeClients>,
 }
 
 impl PasswordDistributor {
@@ -72,10 +65,7 @@ impl PasswordDistributor {
         let mut clients = self.recipients.clients.lock();
         // It may have been made with the one before.
         self.recipients.hand(&self.recipients.password.latest(), &client);
-        clients.last_number += 1;
-        let number = clients.last_number;
-        clients.by_number.insert(number, client);
-        Ok(PasswordSubscription { recipients: self.recipients.clone(), number })
+        Ok(PasswordSubscription { recipients: self.recipients.clone(), number: clients.add(client) })
     }
 
     /// Starts the thread that looks at the file, once.
@@ -98,7 +88,7 @@ impl PasswordDistributor {
 
 impl Drop for PasswordSubscription {
     fn drop(&mut self) {
-        self.recipients.clients.lock().by_number.remove(&self.number);
+        self.recipients.clients.lock().remove(self.number);
     }
 }
 
@@ -116,7 +106,7 @@ impl PasswordRecipients {
             let latest = self.password.latest();
             if latest.expose_secret() != handed.expose_secret() {
                 tracing::info!("the password of kafka was changed in its file: new connections are made with it");
-                self.clients.lock().by_number.values().for_each(|client| self.hand(&latest, client));
+                self.clients.lock().iter().for_each(|client| self.hand(&latest, client));
                 handed = latest;
             }
         }
@@ -187,7 +177,7 @@ mod tests {
         let mut setup = settings.reader_config();
         passwords.prepare(&mut setup);
         assert_eq!(setup.get("sasl.password"), Some("two"));
-        let places = || passwords.recipients.clients.lock().by_number.len();
+        let places = || passwords.recipients.clients.lock().iter().count();
         let clients = [(); 2].map(|()| setup.create_with_context::<_, BaseConsumer<_>>(LogContext::default()).unwrap());
         assert_eq!(places(), 2);
         drop(clients);

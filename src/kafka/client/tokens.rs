@@ -17,7 +17,6 @@
 //! makes or drops a client, for a moment, before librdkafka is told to end it. So no client ends while it is handed a
 //! token, and none ends on the thread that hands it over.
 
-use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::sync::{Arc, Weak};
@@ -29,7 +28,7 @@ use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use super::native::NativeClient;
+use super::native::{NativeClient, NativeClients};
 use crate::oauth::error::IssueError;
 use crate::oauth::{self, BrokerToken, IssuerSetupError, Login, LoginIssuer};
 
@@ -74,8 +73,7 @@ struct DistributorState {
     token: Option<BrokerToken>,
     /// Why there is no newer token.
     failure: Option<CString>,
-    clients: BTreeMap<u64, Weak<dyn NativeClient>>,
-    last_number: u64,
+    clients: NativeClients,
 }
 
 impl TokenDistributor {
@@ -99,15 +97,12 @@ impl TokenDistributor {
             self.keep().map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
             state.is_kept = true;
         }
-        state.last_number += 1;
-        let number = state.last_number;
         match (state.token_left(), &state.failure) {
             (Some(token), _) => self.supply.hand(token, &client),
             (None, Some(failure)) => tell(failure, &client),
             (None, None) => {}
         }
-        state.clients.insert(number, client);
-        Ok(TokenSubscription { tokens: self.clone(), number })
+        Ok(TokenSubscription { tokens: self.clone(), number: state.clients.add(client) })
     }
 
     /// Starts the thread that keeps a token.
@@ -144,7 +139,7 @@ impl DistributorState {
 
 impl Drop for TokenSubscription {
     fn drop(&mut self) {
-        self.tokens.supply.state().clients.remove(&self.number);
+        self.tokens.supply.state().clients.remove(self.number);
     }
 }
 
@@ -158,13 +153,13 @@ impl TokenRecipients {
         let mut state = self.state();
         match outcome {
             Ok(token) => {
-                state.clients.values().for_each(|client| self.hand(&token, client));
+                state.clients.iter().for_each(|client| self.hand(&token, client));
                 (state.token, state.failure) = (Some(token), None);
             }
             Err(error) => {
                 let failure = c_string(&error.to_string());
                 if state.token_left().is_none() {
-                    state.clients.values().for_each(|client| tell(&failure, client));
+                    state.clients.iter().for_each(|client| tell(&failure, client));
                 }
                 state.failure = Some(failure);
             }

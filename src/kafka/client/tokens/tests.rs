@@ -65,7 +65,7 @@ fn librdkafka_is_given_the_token_with_its_extensions() {
 #[test]
 fn every_kind_of_client_has_its_place_until_it_is_dropped() {
     let settings = settings_with(unsecured(""));
-    let clients = || supply(&settings).state().clients.len();
+    let clients = || supply(&settings).state().clients.iter().count();
     let consumer: LoggedConsumer = settings.reader_config().create_with_context(LogContext::default()).unwrap();
     let admin: Supplied<AdminClient<LogContext>> =
         settings.plain_config().create_with_context(LogContext::default()).unwrap();
@@ -102,7 +102,7 @@ fn a_token_that_lasts_is_not_taken_away_by_a_failure() {
     let client: Arc<BaseConsumer<LogContext>> =
         Arc::new(settings.reader_config().config.create_with_context(LogContext::default()).unwrap());
     let supply = TokenRecipients { extensions: Vec::new(), state: Mutex::default() };
-    supply.state().clients.insert(1, Arc::downgrade(&client) as Weak<dyn NativeClient>);
+    supply.state().clients.add(Arc::downgrade(&client) as Weak<dyn NativeClient>);
     let failed = IssueError { endpoint: "https://issuer".into(), cause: IssueFault::Timeout, retry_after: None };
     supply.take(Ok(token(HOUR)));
     supply.take(Err(&failed));
