@@ -47,6 +47,7 @@ pub(crate) mod configured;
 pub(crate) mod discovery;
 pub(crate) mod registration_query;
 
+mod begin_queue;
 mod beginning;
 mod clocks;
 mod paused;

@@ -147,15 +147,13 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
             next_try: Some(trouble.next_try.as_seconds().to_string()),
             ..StatusCause::new(LOG_NOT_OPEN, Severity::Stopped, "do what the text says; else look at the brokers")
         }
-    } else if let (Some(silence), false) = (health.silent_for, health.is_answered()) {
+    } else if let Some(silence) = silence(health) {
+        // Brokers that are restarted answer again soon.
+        let severity = if health.is_answered() { Severity::Late } else { Severity::Stopped };
         StatusCause {
             text: health.unanswered.clone().unwrap_or_else(|| "the brokers do not answer".to_owned()),
             since: Some(ago(silence)),
-            ..StatusCause::new(
-                KAFKA_SILENT,
-                Severity::Stopped,
-                "look at the brokers, and at the way to bootstrap.servers",
-            )
+            ..StatusCause::new(KAFKA_SILENT, severity, "look at the brokers, and at the way to bootstrap.servers")
         }
     } else {
         let since = health.waits_since.filter(waits_too_long)?;
@@ -170,6 +168,13 @@ fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<Status
         _ => "all requests for material that this instance answers",
     };
     Some(StatusCause { pipeline: Some(pipeline), affects: affects.to_owned(), ..cause })
+}
+
+/// For how long the brokers have answered nothing, where they were asked in vain or have not answered for long. A member of the group
+/// loses what it owns before that is long.
+fn silence(health: &HealthSnapshot) -> Option<Duration> {
+    let is_told = health.unanswered.is_some() || !health.is_answered();
+    health.silent_for.filter(|_| is_told)
 }
 
 fn of_breaker(app: &AppId, open: &OpenBreaker) -> StatusCause {
@@ -329,6 +334,10 @@ mod tests {
         assert_eq!(code(HealthSnapshot { waits_since: Some(clock::now()), ..health() }), None, "for a moment");
         assert_eq!(code(HealthSnapshot { waits_since, ..health() }), Some("not_committed"));
         assert_eq!(code(HealthSnapshot { waits_since, silent_for, ..health() }), Some("kafka_silent"));
+        let unanswered = HealthSnapshot { unanswered: Some("timed out".to_owned()), ..health() };
+        let severity = |health: &HealthSnapshot| of_pipeline("polls", health).map(|cause| cause.severity);
+        assert_eq!(severity(&unanswered), Some(Severity::Late), "asked in vain, and not for long");
+        assert_eq!(severity(&HealthSnapshot { silent_for, ..unanswered }), Some(Severity::Stopped));
         let all = HealthSnapshot { waits_since, silent_for, trouble, ..health() };
         let cause = of_pipeline("polls", &all).unwrap();
         assert_eq!((cause.code, cause.text.as_str()), ("log_not_open", "refused"));

@@ -30,39 +30,11 @@ const CURSORS_MAX: usize = 1000;
 /// refunded within a year: a feed of refunds that is polled later knows then which of them are published.
 const REFUNDS_MEMORY: i64 = 366 * 24 * 3600;
 
-/// A promoter that begins when the upstream's clock is known, which nothing polls before.
-#[derive(Debug)]
-pub(super) struct WaitingPromoter {
-    promoter: PolledPromoter,
-    cursors: Cursors,
-    since: Instant,
-}
-
 /// Feeds, with the first cursors that have to be durable before they are polled.
 #[derive(Debug, Default)]
 pub(super) struct Beginning {
     pub first_cursors: Vec<FirstCursor>,
     feeds: Vec<PolledFeed>,
-}
-
-impl WaitingPromoter {
-    /// That has waited since then, and begins there by the earlier of both clocks.
-    pub fn new(promoter: PolledPromoter, cursors: Cursors, since: Instant) -> WaitingPromoter {
-        WaitingPromoter { promoter, cursors, since }
-    }
-
-    pub fn promoter(&self) -> &Promoter {
-        &self.promoter.promoter
-    }
-
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-
-    /// Adds what it begins with, now that "now" can be told.
-    pub fn begin(&self, now: UnixTime, beginning: &mut Beginning) {
-        beginning.add(&self.promoter, self.cursors, moment(self.since, now));
-    }
 }
 
 /// When `since` was, where clocks tell `now`; never later.

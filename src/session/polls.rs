@@ -1,6 +1,6 @@
 //! The polls of one app, for one session: its scheduler, and whom that polls as promoters come and go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::beginning::{Beginning, WaitingPromoter, moment};
+use super::begin_queue::{BEGIN_MAX, BeginGroup, BeginQueue, WaitingPromoter};
+use super::beginning::{Beginning, moment};
 use super::rewinds::{PromoterRewinds, write_rewinds};
 use super::{PolledApp, PolledPromoter, too_early};
 use crate::commit::queue::{Closed, WriteSender};
@@ -18,12 +19,9 @@ use crate::commit::under_way::UnderWay;
 use crate::model::age::AgeLimits;
 use crate::model::parts::in_parts;
 use crate::model::promoter::Promoter;
-use crate::poll::polled_feeds::{PolledFeed, PolledFeeds, SchedulerGone, polled_feeds};
+use crate::poll::polled_feeds::{PolledFeeds, SchedulerGone, polled_feeds};
 use crate::poll::scheduler::Scheduler;
 
-/// How many promoters begin together at most. The first of a million are polled while the first cursors of others are still written,
-/// and what a beginning needs is held for so many at a time.
-const BEGIN_MAX: usize = 10_000;
 /// Why a first poll has failed before it could begin.
 const CLOCK_UNKNOWN: &str = "clock_unheard";
 
@@ -68,7 +66,10 @@ struct PromotersFollower<'a> {
     app: &'a PolledApp,
     context: PollContext,
     feeds: PolledFeeds,
-    waiting: HashMap<Promoter, WaitingPromoter>,
+    /// Who has yet to begin, for others do.
+    queue: BeginQueue,
+    /// Who has a feed that begins "now", which the upstream's clock is to tell.
+    awaiting_clock: HashMap<Promoter, WaitingPromoter>,
     /// Whether the upstream's clock is known, or was asked for in vain.
     is_clock_known: bool,
 }
@@ -85,39 +86,48 @@ impl PolledApp {
         let (app, client, reports) = (self.app.clone(), self.client.clone(), self.reports.clone());
         let scheduler = Scheduler::new(app, client, self.parked_for, self.catch_up_spread, reports, queue, end);
         let end = context.end.clone();
-        let follower = PromotersFollower { app: self, context, feeds, waiting: HashMap::new(), is_clock_known: false };
+        let follower = PromotersFollower {
+            app: self,
+            context,
+            feeds,
+            queue: BeginQueue::default(),
+            awaiting_clock: HashMap::new(),
+            is_clock_known: false,
+        };
         // With the follower goes its place at the queue, which has to be closed before what is in it is the last.
         tokio::join!(scheduler.run(feeds_changes), end.run_until_cancelled(follower.follow(changes)));
     }
 }
 
 impl PromotersFollower<'_> {
-    /// Returns when nobody tells anything any more, or the session is over.
+    /// Returns when nobody tells anything any more, or the session is over. What changes of few waits for one part of those who begin,
+    /// and they for one such change.
     ///
     /// # Errors
     /// [`Over`], which ends the polls of this app and no other's.
     async fn follow(mut self, mut changes: mpsc::Receiver<PromotersChange>) -> Result<(), Over> {
         let app = self.app;
         let mut clock_lookup: ClockLookup<'_> = None;
+        let mut is_told_all = false;
         loop {
             tokio::select! {
                 biased;
                 () = ended(&mut clock_lookup) => {
                     clock_lookup = None;
-                    self.clock_decided().await?;
+                    self.clock_decided();
                 }
-                change = changes.recv() => match change {
+                change = changes.recv(), if !is_told_all => match change {
                     Some(change) => self.change(change).await?,
-                    None if self.waiting.is_empty() => return Ok(()),
-                    // No change will come any more, but those that wait for the clock still begin.
-                    None => {
-                        ended(&mut clock_lookup).await;
-                        return self.clock_decided().await;
-                    }
+                    // Those who wait still begin.
+                    None => is_told_all = true,
                 },
+                () = std::future::ready(()), if !self.queue.is_empty() => self.begin_next_part().await?,
+            }
+            if is_told_all && self.queue.is_empty() && self.awaiting_clock.is_empty() {
+                return Ok(());
             }
             // Asked for once, however many changes there are meanwhile.
-            if !self.waiting.is_empty() && clock_lookup.is_none() {
+            if !self.awaiting_clock.is_empty() && clock_lookup.is_none() {
                 let failed = |error: &str| app.reports.failed(CLOCK_UNKNOWN, error.to_owned());
                 clock_lookup = Some(Box::pin(app.client.await_clock(failed)));
             }
@@ -125,7 +135,8 @@ impl PromotersFollower<'_> {
     }
 
     /// Whoever was polled before stops first: a promoter's feed is never polled twice at once, and the cursors that are asked
-    /// for then are the last that its polls have moved.
+    /// for then are the last that its polls have moved. And whoever has not begun yet is given his first cursors before: he begins
+    /// where now was when he was first told of, and a rewind finds something to move.
     /// A rewind falls between: behind the last page of the polls that were, and before the cursors of those that will be.
     ///
     /// # Errors
@@ -135,10 +146,11 @@ impl PromotersFollower<'_> {
         let since = since.unwrap_or_else(Instant::now);
         let mut changed = gone;
         changed.extend(polled.iter().map(|polled| polled.promoter.clone()));
+        self.begin_unpolled(&changed).await?;
         // Whoever waits for the clock has begun where he began to wait, whatever changes of him meanwhile.
         let mut waited = HashMap::new();
         for promoter in &changed {
-            waited.extend(self.waiting.remove(promoter).map(|waiting| (promoter.clone(), waiting.since())));
+            waited.extend(self.awaiting_clock.remove(promoter).map(|waiting| (promoter.clone(), waiting.since)));
         }
         self.feeds.remove(changed).await?;
         // Before whoever waits for the end of these polls goes on: what it puts into the queue comes behind.
@@ -147,78 +159,107 @@ impl PromotersFollower<'_> {
         write_rewinds(&context.queue, rewinds, context.partitions, &context.age_limits, now).await?;
         // No poll of them is under way any more, which is what whoever waits for this is to know.
         drop(under_way);
-        let (mut far_behind, mut idle_starts) = (Vec::new(), IdleStarts::default());
-        for part in in_parts(polled, BEGIN_MAX) {
-            let since_of = |promoter: &Promoter| waited.get(promoter).copied().unwrap_or(since);
-            let beginning = self.beginning(part, since_of, &mut idle_starts).await?;
-            far_behind.extend(self.begin(beginning).await?);
+        if polled.is_empty() {
+            return Ok(());
         }
-        self.context.totals.say_idle_starts(&self.app.app, idle_starts);
-        Ok(self.feeds.add(far_behind).await?)
+        let since_of = |promoter: &Promoter| waited.get(promoter).copied().unwrap_or(since);
+        let waiting = polled.into_iter().map(|promoter| {
+            let since = since_of(&promoter.promoter);
+            WaitingPromoter { promoter, since }
+        });
+        let group = BeginGroup::new(waiting);
+        if group.is_large() {
+            // Shards that come one after the other: behind the last of them may be a change of a few.
+            self.queue.push(group);
+            return Ok(());
+        }
+        self.begin_part(group).await?;
+        // Or many changes of a few would hold up those who wait.
+        self.begin_next_part().await
     }
 
-    /// What some promoters begin with who are to be polled `since` then, though others came first: a feed that begins "now" begins
-    /// where now was. Who has to wait for the upstream's clock does so from here on.
+    /// Begins with some of those who wait, if anybody does.
+    ///
+    /// # Errors
+    /// [`Over`] where the committer or the scheduler has ended.
+    async fn begin_next_part(&mut self) -> Result<(), Over> {
+        match self.queue.pop() {
+            Some(group) => self.begin_part(group).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the first cursors of those among `changed` who have not begun yet, and has them forgotten by the queue: what the change
+    /// says of them is all that is to be done. They are polled by nobody meanwhile.
     ///
     /// # Errors
     /// [`Over`] where the committer has ended.
-    async fn beginning(
-        &mut self,
-        polled: Vec<PolledPromoter>,
-        since: impl Fn(&Promoter) -> Instant,
-        idle_starts: &mut IdleStarts,
-    ) -> Result<Beginning, Over> {
-        let cursors = self.context.queue.cursors(polled.iter().map(|polled| polled.promoter.clone()).collect()).await?;
+    async fn begin_unpolled(&mut self, changed: &[Promoter]) -> Result<(), Over> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        let unpolled = self.queue.take(&changed.iter().collect::<HashSet<_>>());
+        for part in in_parts(unpolled, BEGIN_MAX) {
+            let beginning = self.beginning(part, &mut IdleStarts::default()).await?;
+            beginning.made_durable(&self.context.queue, self.context.partitions).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the next of a group polled, once their first cursors are durable; the others wait behind whoever waits already.
+    ///
+    /// # Errors
+    /// [`Over`] where the committer or the scheduler has ended.
+    async fn begin_part(&mut self, mut group: BeginGroup) -> Result<(), Over> {
+        let part = group.next_part();
+        let beginning = self.beginning(part, &mut group.idle_starts).await?;
+        let feeds = beginning.made_durable(&self.context.queue, self.context.partitions).await?;
+        let (spread, now) = (self.app.catch_up_spread, self.app.client.now());
+        let (far_behind, others) = feeds.into_iter().partition(|feed| feed.is_far_behind(spread, now));
+        self.feeds.add(others).await?;
+        group.begun_far_behind(far_behind);
+        if !group.is_begun() {
+            self.queue.push(group);
+            return Ok(());
+        }
+        self.context.totals.say_idle_starts(&self.app.app, group.idle_starts);
+        Ok(self.feeds.add(group.far_behind).await?)
+    }
+
+    /// What some promoters begin with: a feed that begins "now" begins where now was when he began to wait. Who has to wait for the
+    /// upstream's clock does so from here on.
+    ///
+    /// # Errors
+    /// [`Over`] where the committer has ended.
+    async fn beginning(&mut self, part: Vec<WaitingPromoter>, idle_starts: &mut IdleStarts) -> Result<Beginning, Over> {
+        let promoters = part.iter().map(|waiting| waiting.promoter.promoter.clone()).collect();
+        let cursors = self.context.queue.cursors(promoters).await?;
         self.is_clock_known |= self.app.client.upstream_skew_seconds().is_some();
         let now = self.app.client.now();
         let mut beginning = Beginning::default();
-        for (promoter, cursors) in polled.into_iter().zip(cursors) {
+        for (waiting, cursors) in part.into_iter().zip(cursors) {
+            let WaitingPromoter { promoter, since } = &waiting;
             promoter.note_idle_starts(&cursors, idle_starts);
-            let since = since(&promoter.promoter);
-            let begun = moment(since, now);
+            let begun = moment(*since, now);
             if !self.is_clock_known && promoter.begins_now(&cursors) {
-                let waiting = WaitingPromoter::new(promoter, cursors, since);
-                self.waiting.insert(waiting.promoter().clone(), waiting);
-            } else if let Some(reason) = too_early(&promoter, cursors, &self.context.age_limits, begun) {
+                self.awaiting_clock.insert(promoter.promoter.clone(), waiting);
+            } else if let Some(reason) = too_early(promoter, cursors, &self.context.age_limits, begun) {
                 tracing::warn!(app = %self.app.app, promoter = %promoter.promoter, reason, "promoter is not polled");
             } else {
-                beginning.add(&promoter, cursors, begun);
+                beginning.add(promoter, cursors, begun);
             }
         }
         Ok(beginning)
     }
 
-    /// The upstream's clock is known, or can't be.
-    ///
-    /// # Errors
-    /// [`Over`] where the committer or the scheduler has ended.
-    async fn clock_decided(&mut self) -> Result<(), Over> {
+    /// The upstream's clock is known, or can't be: who has waited for it waits for his turn.
+    fn clock_decided(&mut self) {
         self.is_clock_known = true;
         if self.app.client.upstream_skew_seconds().is_none() {
             tracing::warn!(app = %self.app.app, "the upstream's clock is not known: feeds that begin now begin by this host's");
         }
-        let mut far_behind = Vec::new();
         // With its room, which at a start may have been for all promoters, and is hardly needed again.
-        let waiting = std::mem::take(&mut self.waiting);
-        for part in in_parts(waiting.into_values(), BEGIN_MAX) {
-            let (mut beginning, now) = (Beginning::default(), self.app.client.now());
-            part.iter().for_each(|waiting| waiting.begin(now, &mut beginning));
-            far_behind.extend(self.begin(beginning).await?);
-        }
-        Ok(self.feeds.add(far_behind).await?)
-    }
-
-    /// Has feeds polled, once their first cursors are durable. Gives back those that are far behind, to be told when all are
-    /// known that begin with them: they go through time together, and whoever came first would run ahead of the others.
-    ///
-    /// # Errors
-    /// [`Over`] where the committer or the scheduler has ended.
-    async fn begin(&self, beginning: Beginning) -> Result<Vec<PolledFeed>, Over> {
-        let feeds = beginning.made_durable(&self.context.queue, self.context.partitions).await?;
-        let (spread, now) = (self.app.catch_up_spread, self.app.client.now());
-        let (far_behind, others) = feeds.into_iter().partition(|feed| feed.is_far_behind(spread, now));
-        self.feeds.add(others).await?;
-        Ok(far_behind)
+        self.queue.push(BeginGroup::new(std::mem::take(&mut self.awaiting_clock).into_values()));
     }
 }
 

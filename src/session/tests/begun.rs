@@ -1,8 +1,12 @@
 //! When the polls of many promoters begin.
 
+use super::registered::{NotingUpstream, SECOND, key};
 use super::*;
 use crate::commit::testing::durable_topics::PARTITIONS;
+use crate::commit::testing::memory_group::MemoryGroup;
+use crate::model::rewind::{Rewind, RewindId};
 use crate::model::shard::Shard;
+use crate::registry::record::RegistryContent;
 
 /// So many that no shard's begin together.
 const MANY: usize = 36_000;
@@ -92,6 +96,94 @@ async fn the_last_begin_at_the_now_of_the_first_whether_the_clock_was_known_or_n
         let [first, last] = [starts.iter().min(), starts.iter().max()].map(|start| *start.unwrap());
         assert!(starts.len() == MANY && last.0 - first.0 <= 2, "{tells_its_clock}: {first} {last}");
     }
+}
+
+/// Who is changed while many begin. Some of them have begun by then, and most have not.
+const CHANGED: usize = 100;
+
+fn many(numbers: std::ops::Range<usize>) -> Vec<(Promoter, ConfiguredPromoter)> {
+    numbers.map(|number| (named(number), ConfiguredPromoter::default())).collect()
+}
+
+/// How it went where some were changed while many began.
+struct ChangedMeanwhile {
+    upstream: NotingUpstream,
+    /// At the end.
+    durable: DurableTopics,
+    /// When he who was added with the change had his first cursor, and how many cursors there were then.
+    added_after: Duration,
+    cursors: usize,
+}
+
+/// Polls as many promoters, of whom others than `kept` are removed, and one is added, while they begin: when the first part has, of four
+/// that take ten seconds and longer, for a transaction takes one and holds a thousand cursors.
+async fn changed_while_many_begin(
+    start_from: StartFrom,
+    kept: std::ops::Range<usize>,
+    change: impl FnOnce(&MemoryGroup),
+) -> ChangedMeanwhile {
+    let (upstream, durable) = (NotingUpstream::begin(), Arc::<Mutex<DurableTopics>>::default());
+    let group = MemoryGroup::of_one("one", PARTITIONS);
+    let pipeline = pipeline(&upstream, promoter(touches_only(plan(start_from))));
+    let configured = &pipeline.apps[0].promoters;
+    configured.replace(many(0..MANY));
+    let decide = || (SECOND, ScriptedFault::None);
+    let make_log =
+        || MemoryLog::shared(durable.clone(), FaultScript::new(decide, CancellationToken::new()), "one", &group);
+    let (began, stop) = (tokio::time::Instant::now(), CancellationToken::new());
+    let acts = async {
+        tokio::time::sleep(12 * SECOND).await;
+        change(&group);
+        let added = key("added");
+        configured.replace(many(kept).into_iter().chain([(added.clone(), ConfiguredPromoter::default())]).collect());
+        let cursor = StateKey::Cursor(added, Feed::Touches).encode();
+        // How many cursors there are when `is_so` of them.
+        let cursors_when = async |is_so: &dyn Fn(&DurableTopics) -> bool| {
+            while !is_so(&durable.lock().unwrap()) {
+                assert!(began.elapsed() < 3 * MINUTE, "they do not begin");
+                tokio::time::sleep(SECOND / 10).await;
+            }
+            durable.lock().unwrap().state.len()
+        };
+        let cursors = cursors_when(&|durable| durable.state.contains_key(&cursor)).await;
+        let added_after = began.elapsed();
+        cursors_when(&|durable| durable.state.len() > MANY).await;
+        tokio::time::sleep(10 * SECOND).await;
+        stop.cancel();
+        (added_after, cursors)
+    };
+    let (ended, (added_after, cursors)) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), acts);
+    ended.unwrap();
+    let durable = std::mem::take(&mut *durable.lock().unwrap());
+    ChangedMeanwhile { upstream, durable, added_after, cursors }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_added_or_removed_while_many_begin_is_so_after_a_part_of_them() {
+    for start_from in [StartFrom::Now, StartFrom::At(NOW.minus(86_400))] {
+        let changed = changed_while_many_begin(start_from, CHANGED..MANY, |_| {}).await;
+        let ChangedMeanwhile { upstream, durable, added_after, cursors } = changed;
+        assert!(cursors < MANY - 10_000, "{cursors} cursors before that of the added");
+        let removed = |openid: &String| upstream.asked(openid, added_after, 3 * MINUTE) > 0;
+        assert_eq!((0..CHANGED).map(|number| format!("o{number}")).find(removed), None);
+        let starts = starts(&durable);
+        let first = *starts.iter().min().unwrap();
+        let later = starts.iter().filter(|start| start.0 > first.0 + 2).count();
+        assert_eq!((starts.len(), later), (MANY + 1, usize::from(start_from == StartFrom::Now)), "the added one alone");
+    }
+}
+
+/// One that came before its first cursor would find nothing to move, and be met.
+#[tokio::test(start_paused = true)]
+async fn a_rewind_of_one_who_has_not_begun_yet_acts() {
+    let past = NOW.minus(3600);
+    let changed = changed_while_many_begin(StartFrom::Now, 0..MANY, |group| {
+        let rewind = Rewind { id: RewindId(1), to: past, republish: false };
+        (0..CHANGED).for_each(|number| group.say(&named(number), RegistryContent::Rewind(Feed::Touches, Some(rewind))));
+    })
+    .await;
+    let is_not_asked_again = |openid: &String| !changed.upstream.begin_times(openid).iter().any(|begin| *begin <= past);
+    assert_eq!((0..CHANGED).map(|number| format!("o{number}")).find(is_not_asked_again), None);
 }
 
 /// Hears its clock after a minute, and is asked until then.
