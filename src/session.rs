@@ -48,6 +48,7 @@ pub(crate) mod discovery;
 pub(crate) mod registration_query;
 
 mod begin_queue;
+mod begin_times;
 mod beginning;
 mod clocks;
 mod paused;
@@ -169,8 +170,8 @@ impl PollPipeline {
     ) {
         let (mut polling, mut followers) = (JoinSet::new(), Vec::new());
         for index in 0..self.apps.len() {
-            // One at a time: an app that is still at a change lets the next one wait, and none is dropped.
-            let (tell, changes) = mpsc::channel(1);
+            // An app that is still at a change lets the next ones wait, and none is dropped.
+            let (tell, changes) = mpsc::channel(polls::CHANGES_MAX);
             let (apps, context) = (self.apps.clone(), context.clone());
             polling.spawn(async move { apps[index].poll(changes, context).await });
             followers.push(tell);

@@ -55,6 +55,12 @@ impl BeginGroup {
         self.waiting.split_off(self.waiting.len().saturating_sub(BEGIN_MAX))
     }
 
+    /// Since when those are to be polled who have not begun and may do so "now".
+    pub fn times(self) -> impl Iterator<Item = (Promoter, Instant)> {
+        let begins_now = self.waiting.into_iter().filter(|waiting| waiting.promoter.may_begin_now());
+        begins_now.map(|WaitingPromoter { promoter, since }| (promoter.promoter, since))
+    }
+
     pub fn begun_far_behind(&mut self, feeds: Vec<PolledFeed>) {
         self.far_behind.extend(feeds);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::app_feeds::AppFeeds;
+use super::begin_times::BeginTimes;
 use super::configured::ConfiguredPromoters;
 use super::discovery::DiscoverySettings;
 use crate::model::promoter::{AppId, Promoter};
@@ -37,6 +38,8 @@ pub struct PolledApp {
     pub catch_up_spread: Duration,
     /// What its polls tell a report.
     pub reports: Arc<Reports>,
+    /// Of those who had not begun when a session ended.
+    pub(super) begin_times: BeginTimes,
 }
 
 impl PolledApp {
@@ -58,6 +61,7 @@ impl PolledApp {
             parked_for,
             catch_up_spread,
             reports: Arc::default(),
+            begin_times: BeginTimes::default(),
         }
     }
 }

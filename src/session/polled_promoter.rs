@@ -26,6 +26,12 @@ pub struct FeedPlan {
 }
 
 impl PolledPromoter {
+    /// Whether something of it begins "now" where it has no cursor.
+    pub(super) fn may_begin_now(&self) -> bool {
+        let begins_now = |feed| self.feeds[feed].is_some_and(|plan| plan.start_from == StartFrom::Now);
+        Feed::ALL.into_iter().any(begins_now) || self.refunds_start == StartFrom::Now
+    }
+
     /// Notes the feeds that began elsewhere than `start_from` says now. What "now" was when a feed began nobody knows any more,
     /// so that one never differs.
     pub(super) fn note_idle_starts(&self, cursors: &Cursors, idle_starts: &mut IdleStarts) {

@@ -19,9 +19,11 @@ use crate::commit::under_way::UnderWay;
 use crate::model::age::AgeLimits;
 use crate::model::parts::in_parts;
 use crate::model::promoter::Promoter;
-use crate::poll::polled_feeds::{PolledFeeds, SchedulerGone, polled_feeds};
+use crate::poll::polled_feeds::{PolledFeed, PolledFeeds, SchedulerGone, polled_feeds};
 use crate::poll::scheduler::Scheduler;
 
+/// How many changes wait for an app that is at another one.
+pub(super) const CHANGES_MAX: usize = 16;
 /// Why a first poll has failed before it could begin.
 const CLOCK_UNKNOWN: &str = "clock_unheard";
 
@@ -70,6 +72,11 @@ struct PromotersFollower<'a> {
     queue: BeginQueue,
     /// Who has a feed that begins "now", which the upstream's clock is to tell.
     awaiting_clock: HashMap<Promoter, WaitingPromoter>,
+    /// Whom the change that acts now tells of, until they begin or wait.
+    changing: BeginGroup,
+    /// Whose first cursors are being written, and since when they are to be polled.
+    beginning: Vec<(Promoter, Instant)>,
+    changes: mpsc::Receiver<PromotersChange>,
     /// Whether the upstream's clock is known, or was asked for in vain.
     is_clock_known: bool,
 }
@@ -92,23 +99,26 @@ impl PolledApp {
             feeds,
             queue: BeginQueue::default(),
             awaiting_clock: HashMap::new(),
+            changing: BeginGroup::default(),
+            beginning: Vec::new(),
+            changes,
             is_clock_known: false,
         };
         // With the follower goes its place at the queue, which has to be closed before what is in it is the last.
-        tokio::join!(scheduler.run(feeds_changes), end.run_until_cancelled(follower.follow(changes)));
+        tokio::join!(scheduler.run(feeds_changes), end.run_until_cancelled(follower.follow()));
     }
 }
 
 impl PromotersFollower<'_> {
-    /// Returns when nobody tells anything any more, or the session is over. What changes of few waits for one part of those who begin,
-    /// and they for one such change.
+    /// Returns when nobody tells anything any more, or the session is over. What changes waits for one part of those who begin, and they
+    /// for [`CHANGES_MAX`] changes.
     ///
     /// # Errors
     /// [`Over`], which ends the polls of this app and no other's.
-    async fn follow(mut self, mut changes: mpsc::Receiver<PromotersChange>) -> Result<(), Over> {
+    async fn follow(mut self) -> Result<(), Over> {
         let app = self.app;
         let mut clock_lookup: ClockLookup<'_> = None;
-        let mut is_told_all = false;
+        let (mut is_told_all, mut changes_in_a_row) = (false, 0);
         loop {
             tokio::select! {
                 biased;
@@ -116,12 +126,23 @@ impl PromotersFollower<'_> {
                     clock_lookup = None;
                     self.clock_decided();
                 }
-                change = changes.recv(), if !is_told_all => match change {
-                    Some(change) => self.change(change).await?,
+                change = self.changes.recv(), if !is_told_all => match change {
+                    Some(change) => {
+                        self.change(change).await?;
+                        changes_in_a_row += 1;
+                        // Or many changes of a few would hold up those who wait.
+                        if changes_in_a_row >= CHANGES_MAX {
+                            changes_in_a_row = 0;
+                            self.begin_next_part().await?;
+                        }
+                    }
                     // Those who wait still begin.
                     None => is_told_all = true,
                 },
-                () = std::future::ready(()), if !self.queue.is_empty() => self.begin_next_part().await?,
+                () = std::future::ready(()), if !self.queue.is_empty() => {
+                    changes_in_a_row = 0;
+                    self.begin_next_part().await?;
+                }
             }
             if is_told_all && self.queue.is_empty() && self.awaiting_clock.is_empty() {
                 return Ok(());
@@ -147,11 +168,12 @@ impl PromotersFollower<'_> {
         let mut changed = gone;
         changed.extend(polled.iter().map(|polled| polled.promoter.clone()));
         self.begin_unpolled(&changed).await?;
-        // Whoever waits for the clock has begun where he began to wait, whatever changes of him meanwhile.
-        let mut waited = HashMap::new();
-        for promoter in &changed {
-            waited.extend(self.awaiting_clock.remove(promoter).map(|waiting| (promoter.clone(), waiting.since)));
-        }
+        let awaiting_clock = &mut self.awaiting_clock;
+        let waited =
+            changed.iter().filter_map(|promoter| Some((promoter.clone(), awaiting_clock.remove(promoter)?.since)));
+        self.app.begin_times.keep(waited);
+        let polled = self.app.begin_times.take(polled, since, |polled| &polled.promoter);
+        self.changing = BeginGroup::new(polled.map(|(promoter, since)| WaitingPromoter { promoter, since }));
         self.feeds.remove(changed).await?;
         // Before whoever waits for the end of these polls goes on: what it puts into the queue comes behind.
         let now = self.app.client.now();
@@ -159,23 +181,14 @@ impl PromotersFollower<'_> {
         write_rewinds(&context.queue, rewinds, context.partitions, &context.age_limits, now).await?;
         // No poll of them is under way any more, which is what whoever waits for this is to know.
         drop(under_way);
-        if polled.is_empty() {
-            return Ok(());
-        }
-        let since_of = |promoter: &Promoter| waited.get(promoter).copied().unwrap_or(since);
-        let waiting = polled.into_iter().map(|promoter| {
-            let since = since_of(&promoter.promoter);
-            WaitingPromoter { promoter, since }
-        });
-        let group = BeginGroup::new(waiting);
+        let group = std::mem::take(&mut self.changing);
         if group.is_large() {
             // Shards that come one after the other: behind the last of them may be a change of a few.
             self.queue.push(group);
-            return Ok(());
+        } else if !group.is_begun() {
+            self.begin_part(group).await?;
         }
-        self.begin_part(group).await?;
-        // Or many changes of a few would hold up those who wait.
-        self.begin_next_part().await
+        Ok(())
     }
 
     /// Begins with some of those who wait, if anybody does.
@@ -200,8 +213,7 @@ impl PromotersFollower<'_> {
         }
         let unpolled = self.queue.take(&changed.iter().collect::<HashSet<_>>());
         for part in in_parts(unpolled, BEGIN_MAX) {
-            let beginning = self.beginning(part, &mut IdleStarts::default()).await?;
-            beginning.made_durable(&self.context.queue, self.context.partitions).await?;
+            self.begun(part, &mut IdleStarts::default()).await?;
         }
         Ok(())
     }
@@ -212,8 +224,7 @@ impl PromotersFollower<'_> {
     /// [`Over`] where the committer or the scheduler has ended.
     async fn begin_part(&mut self, mut group: BeginGroup) -> Result<(), Over> {
         let part = group.next_part();
-        let beginning = self.beginning(part, &mut group.idle_starts).await?;
-        let feeds = beginning.made_durable(&self.context.queue, self.context.partitions).await?;
+        let feeds = self.begun(part, &mut group.idle_starts).await?;
         let (spread, now) = (self.app.catch_up_spread, self.app.client.now());
         let (far_behind, others) = feeds.into_iter().partition(|feed| feed.is_far_behind(spread, now));
         self.feeds.add(others).await?;
@@ -224,6 +235,22 @@ impl PromotersFollower<'_> {
         }
         self.context.totals.say_idle_starts(&self.app.app, group.idle_starts);
         Ok(self.feeds.add(group.far_behind).await?)
+    }
+
+    /// The feeds of some promoters, once their first cursors are durable; nothing of those who wait for the upstream's clock now.
+    ///
+    /// # Errors
+    /// [`Over`] where the committer has ended.
+    async fn begun(
+        &mut self,
+        part: Vec<WaitingPromoter>,
+        idle_starts: &mut IdleStarts,
+    ) -> Result<Vec<PolledFeed>, Over> {
+        self.beginning = part.iter().map(|waiting| (waiting.promoter.promoter.clone(), waiting.since)).collect();
+        let beginning = self.beginning(part, idle_starts).await?;
+        let feeds = beginning.made_durable(&self.context.queue, self.context.partitions).await?;
+        self.beginning.clear();
+        Ok(feeds)
     }
 
     /// What some promoters begin with: a feed that begins "now" begins where now was when he began to wait. Who has to wait for the
@@ -260,6 +287,22 @@ impl PromotersFollower<'_> {
         }
         // With its room, which at a start may have been for all promoters, and is hardly needed again.
         self.queue.push(BeginGroup::new(std::mem::take(&mut self.awaiting_clock).into_values()));
+    }
+}
+
+/// With it the session ends, or the promoters' polls do. Whoever has not begun by then does so in the next one.
+impl Drop for PromotersFollower<'_> {
+    fn drop(&mut self) {
+        let times = &self.app.begin_times;
+        times.keep(std::mem::take(&mut self.beginning));
+        self.queue.push(std::mem::take(&mut self.changing));
+        self.queue.push(BeginGroup::new(std::mem::take(&mut self.awaiting_clock).into_values()));
+        while let Some(group) = self.queue.pop() {
+            times.keep(group.times());
+        }
+        while let Ok(PromotersChange { polled, since: Some(since), .. }) = self.changes.try_recv() {
+            times.keep(polled.into_iter().filter(PolledPromoter::may_begin_now).map(|polled| (polled.promoter, since)));
+        }
     }
 }
 

@@ -109,6 +109,7 @@ fn pipeline(upstream: &(impl Transport + Clone), promoter: PolledPromoter) -> Po
         parked_for: MINUTE,
         catch_up_spread: Duration::from_secs(6 * 3600),
         reports: Arc::default(),
+        begin_times: begin_times::BeginTimes::default(),
     };
     PollPipeline {
         apps: Arc::new(vec![app]),

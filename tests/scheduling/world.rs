@@ -222,18 +222,13 @@ impl App {
             idle_every: Duration::from_secs(3600),
             lateness: 7 * 86_400,
         };
-        PolledApp {
-            client: Arc::new(Client::new(settings, upstream.clone())),
-            feeds: AppFeeds {
-                polled: PerFeed { touches: self.touches, orders: self.orders, refunds: self.refunds },
-                refunds: FeedPlan { settings: refunds, start_from: StartFrom::Now },
-            },
-            promoters: self.promoters.iter().map(promoter).collect::<Vec<_>>().into(),
-            parked_for: Duration::from_secs(900),
-            catch_up_spread: self.catch_up_spread,
-            reports: Arc::default(),
-            app,
-        }
+        let feeds = AppFeeds {
+            polled: PerFeed { touches: self.touches, orders: self.orders, refunds: self.refunds },
+            refunds: FeedPlan { settings: refunds, start_from: StartFrom::Now },
+        };
+        let promoters = self.promoters.iter().map(promoter).collect();
+        let client = Client::new(settings, upstream.clone());
+        PolledApp::new(client, feeds, promoters, Duration::from_secs(900), self.catch_up_spread)
     }
 
     /// Carries its requests out, until it is dropped.

@@ -6,7 +6,7 @@ use crate::commit::testing::durable_topics::PARTITIONS;
 use crate::commit::testing::memory_group::MemoryGroup;
 use crate::model::rewind::{Rewind, RewindId};
 use crate::model::shard::Shard;
-use crate::registry::record::RegistryContent;
+use crate::registry::record::{PromoterRecord, RegistryContent};
 
 /// So many that no shard's begin together.
 const MANY: usize = 36_000;
@@ -186,6 +186,78 @@ async fn a_rewind_of_one_who_has_not_begun_yet_acts() {
     assert_eq!((0..CHANGED).map(|number| format!("o{number}")).find(is_not_asked_again), None);
 }
 
+/// When those are registered, and many begin.
+const ALL_BEGIN_AFTER: Duration = Duration::from_secs(12);
+
+/// Each begins where now was when his registration came, though it waits behind the beginning of many.
+#[tokio::test(start_paused = true)]
+async fn those_who_are_registered_while_many_begin_begin_where_they_were_registered() {
+    const EACH: usize = 8;
+    let (upstream, durable) = (NotingUpstream::begin(), Arc::<Mutex<DurableTopics>>::default());
+    let group = MemoryGroup::of_one("one", PARTITIONS);
+    let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
+    pipeline.apps[0].promoters.replace(many(0..MANY));
+    let decide = || (SECOND, ScriptedFault::None);
+    let make_log =
+        || MemoryLog::shared(durable.clone(), FaultScript::new(decide, CancellationToken::new()), "one", &group);
+    let stop = CancellationToken::new();
+    let acts = async {
+        tokio::time::sleep(ALL_BEGIN_AFTER).await;
+        for number in 0..EACH {
+            group.say(&named(MANY + number), RegistryContent::Record(Some(Default::default())));
+            tokio::time::sleep(SECOND).await;
+        }
+        tokio::time::sleep(2 * MINUTE).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), acts);
+    ended.unwrap();
+    let starts = starts_by_promoter(&durable.lock().unwrap());
+    let late = |number: usize| {
+        let registered = ALL_BEGIN_AFTER.as_secs().cast_signed() + number as i64;
+        starts[&named(MANY + number)].0 - NOW.0 - registered
+    };
+    let late: Vec<i64> = (0..EACH).map(late).collect();
+    assert!(late.iter().all(|late| *late <= 1), "seconds behind the registration: {late:?}");
+}
+
+/// Whoever had not begun when the log was opened again begins where the others did.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_opened_again_while_many_begin_moves_nobodys_now() {
+    let (upstream, durable) = (NotingUpstream::begin(), Arc::<Mutex<DurableTopics>>::default());
+    let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
+    pipeline.apps[0].promoters.replace(many(0..MANY));
+    let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let make_log = || {
+        let calls = calls.clone();
+        let decide = move || match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            12 => (Duration::from_secs(600), ScriptedFault::UnknownAborted),
+            _ => (SECOND, ScriptedFault::None),
+        };
+        MemoryLog::new(durable.clone(), FaultScript::new(decide, CancellationToken::new()))
+    };
+    let stop = CancellationToken::new();
+    let end = async {
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), end);
+    ended.unwrap();
+    let starts = starts(&durable.lock().unwrap());
+    let [first, last] = [starts.iter().min(), starts.iter().max()].map(|start| *start.unwrap());
+    let later = starts.iter().filter(|start| start.0 > first.0 + 2).count();
+    assert!(starts.len() == MANY && last.0 - first.0 <= 2, "{} of {}: {first} {last}", later, starts.len());
+}
+
+fn starts_by_promoter(durable: &DurableTopics) -> std::collections::HashMap<Promoter, UnixTime> {
+    let start = |(key, value): (&String, &Vec<u8>)| {
+        let key = StateKey::decode(key.as_bytes()).unwrap();
+        let Ok(StateValue::Cursor(cursor)) = StateValue::decode(&key, value) else { panic!("a cursor") };
+        (key.promoter().clone(), cursor.start)
+    };
+    durable.state.iter().map(start).collect()
+}
+
 /// Hears its clock after a minute, and is asked until then.
 #[derive(Clone)]
 struct HeardLate(Upstream);
@@ -224,6 +296,29 @@ async fn who_waits_for_the_clock_begins_where_he_began_to_wait_whatever_is_chang
     ended.unwrap();
     let starts = starts(&durable.lock().unwrap());
     assert!(starts.len() == 1 && starts[0].0 - NOW.0 <= 1, "{starts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_clock_begins_where_he_began_to_wait_though_he_is_paused_and_resumed_meanwhile() {
+    let upstream = HeardLate(Upstream { began: tokio::time::Instant::now(), asked: Arc::default() });
+    let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
+    let named = promoter(PerFeed::default()).promoter;
+    let (durable, group) = (Arc::new(Mutex::new(DurableTopics::default())), MemoryGroup::of_one("one", PARTITIONS));
+    let stop = CancellationToken::new();
+    let change = async {
+        for paused in [true, false] {
+            tokio::time::sleep(20 * SECOND).await;
+            let record = PromoterRecord { paused, ..Default::default() };
+            group.say(&named, RegistryContent::Record(Some(record)));
+        }
+        tokio::time::sleep(2 * MINUTE).await;
+        stop.cancel();
+    };
+    let make_log = || MemoryLog::shared(durable.clone(), FaultScript::uneventful(), "one", &group);
+    let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), change);
+    ended.unwrap();
+    let starts = starts(&durable.lock().unwrap());
+    assert!(starts.len() == 1 && starts[0].0 - NOW.0 <= 1, "seconds behind: {}", starts[0].0 - NOW.0);
 }
 
 /// Where the cursors begin.

@@ -1,0 +1,71 @@
+//! When promoters were first told of who have not begun yet, kept beyond the change or the session in which that was: whoever is to
+//! begin "now" begins there, though he is paused meanwhile or the log is opened again.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::model::promoter::Promoter;
+
+/// Of one app. It holds those alone who were waiting when their session or their polls ended.
+#[derive(Debug, Default)]
+pub(super) struct BeginTimes(Mutex<HashMap<Promoter, Instant>>);
+
+impl BeginTimes {
+    /// Keeps when they were told of; of somebody who is there already the earlier time.
+    pub fn keep(&self, times: impl IntoIterator<Item = (Promoter, Instant)>) {
+        let mut kept = self.0.lock();
+        for (promoter, since) in times {
+            let earliest = kept.entry(promoter).or_insert(since);
+            *earliest = since.min(*earliest);
+        }
+    }
+
+    /// When each of those was told of first who is told of now, at `since`. They are kept no longer.
+    pub fn take<T>(
+        &self,
+        told: Vec<T>,
+        since: Instant,
+        promoter: impl Fn(&T) -> &Promoter,
+    ) -> impl Iterator<Item = (T, Instant)> {
+        let mut kept = self.0.lock();
+        let mut times: HashMap<Promoter, Instant> = match kept.is_empty() {
+            // As nearly always, where there may be a million.
+            true => HashMap::new(),
+            false => told.iter().filter_map(|told| kept.remove_entry(promoter(told))).collect(),
+        };
+        if kept.is_empty() {
+            *kept = HashMap::new();
+        }
+        drop(kept);
+        told.into_iter().map(move |told| {
+            let first = times.remove(promoter(&told)).map_or(since, |first| first.min(since));
+            (told, first)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_told_of_again_has_the_first_time_once() {
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let [one, two] = ["wx1/o1", "wx1/o2"].map(|key| Promoter::from_key(key).unwrap());
+        let times = BeginTimes::default();
+        times.keep([(one.clone(), at(2))]);
+        times.keep([(one.clone(), at(1))]);
+        times.keep([(one.clone(), at(3))]);
+        let told = |seconds| {
+            let told = times.take(vec![one.clone(), two.clone()], at(seconds), |promoter| promoter);
+            told.map(|(_, since)| since).collect::<Vec<_>>()
+        };
+        assert_eq!(told(5), [at(1), at(5)]);
+        assert_eq!(told(6), [at(6), at(6)]);
+    }
+}
