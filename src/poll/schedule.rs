@@ -16,11 +16,18 @@ const SPARSE: usize = 4;
 const ROOM_MIN: usize = 1024;
 
 /// Entries ordered by when they are due; of several due at once the one that was put in first.
+///
+/// Where more is due than can be polled, all have been due for long, and whoever comes new would be polled for the first time when they
+/// all have been: in minutes or an hour, though somebody has just registered him, or wants a feed asked again. So every other turn is
+/// one of those who were never polled, though others have been due longer: those lose no more than half of their turns, for as long as
+/// new ones come.
 #[derive(Debug)]
 pub struct Schedule<K> {
     heap: BinaryHeap<Reverse<DueEntry<K>>>,
     puts: u64,
     first: FirstTurns<K>,
+    /// Whether the next turn is one of those who were never polled.
+    is_turn_of_first: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +39,7 @@ struct DueEntry<K> {
 
 impl<K: Ord> Schedule<K> {
     pub fn new() -> Schedule<K> {
-        Schedule { heap: BinaryHeap::new(), puts: 0, first: FirstTurns::new() }
+        Schedule { heap: BinaryHeap::new(), puts: 0, first: FirstTurns::new(), is_turn_of_first: true }
     }
 
     /// Clocks are durations since some fixed moment.
@@ -41,17 +48,19 @@ impl<K: Ord> Schedule<K> {
         self.heap.push(Reverse(DueEntry { due, put: self.puts, key }));
     }
 
-    /// Puts in one that was not polled yet. `due` must not be earlier than that of those before it.
+    /// Puts in one that was not polled yet and is due from now on. `due` must not be earlier than that of those before it.
     pub fn put_first(&mut self, key: K, rank: FirstRank, due: Duration) {
         self.first.put(key, rank, due);
     }
 
-    /// Takes the entry that has been due longest at `clock`.
+    /// Takes the entry whose turn it is at `clock`.
     pub fn take_due(&mut self, clock: Duration) -> Option<K> {
-        let next = self.next_due().filter(|due| *due <= clock)?;
-        if self.first.next_due() == Some(next) {
+        self.next_due().filter(|due| *due <= clock)?;
+        if self.is_first_next() {
+            self.is_turn_of_first = false;
             return self.first.take();
         }
+        self.is_turn_of_first = true;
         let taken = self.heap.pop();
         // After a start all that was due at once would leave its room behind.
         if self.heap.capacity() > ROOM_MIN && self.heap.len() < self.heap.capacity() / SPARSE {
@@ -60,10 +69,20 @@ impl<K: Ord> Schedule<K> {
         taken.map(|Reverse(entry)| entry.key)
     }
 
-    /// When the next entry is due.
+    /// Since when the entry is due whose turn is next, or when it will be.
     pub fn next_due(&self) -> Option<Duration> {
-        let scheduled = self.heap.peek().map(|Reverse(entry)| entry.due);
-        scheduled.into_iter().chain(self.first.next_due()).min()
+        if self.is_first_next() { self.first.next_due() } else { self.next_scheduled() }
+    }
+
+    fn is_first_next(&self) -> bool {
+        match (self.next_scheduled(), self.first.next_due()) {
+            (Some(scheduled), Some(first)) => first <= scheduled || self.is_turn_of_first,
+            (scheduled, _) => scheduled.is_none(),
+        }
+    }
+
+    fn next_scheduled(&self) -> Option<Duration> {
+        self.heap.peek().map(|Reverse(entry)| entry.due)
     }
 }
 
@@ -106,5 +125,21 @@ mod tests {
         schedule.put_first('a', rank(10), at(4));
         let taken: Vec<_> = std::iter::from_fn(|| Some((schedule.next_due()?, schedule.take_due(at(4))?))).collect();
         assert_eq!(taken, [(at(1), 'a'), (at(2), 'x'), (at(3), 'c'), (at(4), 'd')]);
+    }
+
+    /// All who are polled are due since long where the budget is less than they need.
+    #[test]
+    fn whoever_was_never_polled_has_every_other_turn_where_others_have_been_due_longer() {
+        let mut schedule = Schedule::new();
+        let at = Duration::from_secs;
+        (0..10).for_each(|old| schedule.put(('o', old), at(old)));
+        (0..3).for_each(|new| {
+            let rank = FirstRank { cursor: UnixTime(new), shuffled: 0 };
+            schedule.put_first(('n', new.cast_unsigned()), rank, at(100));
+        });
+        let taken: Vec<_> = std::iter::from_fn(|| Some((schedule.next_due()?, schedule.take_due(at(100))?))).collect();
+        let (new, old) = (|number| (at(100), ('n', number)), |number| (at(number), ('o', number)));
+        let interleaved = [new(0), old(0), new(1), old(1), new(2)].into_iter().chain((2..10).map(old));
+        assert_eq!(taken, interleaved.collect::<Vec<_>>());
     }
 }
