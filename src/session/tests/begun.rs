@@ -116,7 +116,7 @@ struct ChangedMeanwhile {
 }
 
 /// Polls as many promoters, of whom others than `kept` are removed, and one is added, while they begin: when the first part has, of four
-/// that take ten seconds and longer, for a transaction takes one and holds a thousand cursors.
+/// which take ten seconds and longer, for a transaction takes one and holds a thousand cursors.
 async fn changed_while_many_begin(
     start_from: StartFrom,
     kept: std::ops::Range<usize>,
@@ -186,6 +186,8 @@ async fn a_rewind_of_one_who_has_not_begun_yet_acts() {
     assert_eq!((0..CHANGED).map(|number| format!("o{number}")).find(is_not_asked_again), None);
 }
 
+/// So many that they begin in three parts, all shards together.
+const THREE_PARTS: usize = 21_000;
 /// When those are registered, and many begin.
 const ALL_BEGIN_AFTER: Duration = Duration::from_secs(12);
 
@@ -196,7 +198,7 @@ async fn those_who_are_registered_while_many_begin_begin_where_they_were_registe
     let (upstream, durable) = (NotingUpstream::begin(), Arc::<Mutex<DurableTopics>>::default());
     let group = MemoryGroup::of_one("one", PARTITIONS);
     let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
-    pipeline.apps[0].promoters.replace(many(0..MANY));
+    pipeline.apps[0].promoters.replace(many(0..THREE_PARTS));
     let decide = || (SECOND, ScriptedFault::None);
     let make_log =
         || MemoryLog::shared(durable.clone(), FaultScript::new(decide, CancellationToken::new()), "one", &group);
@@ -204,7 +206,7 @@ async fn those_who_are_registered_while_many_begin_begin_where_they_were_registe
     let acts = async {
         tokio::time::sleep(ALL_BEGIN_AFTER).await;
         for number in 0..EACH {
-            group.say(&named(MANY + number), RegistryContent::Record(Some(Default::default())));
+            group.say(&named(THREE_PARTS + number), RegistryContent::Record(Some(Default::default())));
             tokio::time::sleep(SECOND).await;
         }
         tokio::time::sleep(2 * MINUTE).await;
@@ -215,7 +217,7 @@ async fn those_who_are_registered_while_many_begin_begin_where_they_were_registe
     let starts = starts_by_promoter(&durable.lock().unwrap());
     let late = |number: usize| {
         let registered = ALL_BEGIN_AFTER.as_secs().cast_signed() + number as i64;
-        starts[&named(MANY + number)].0 - NOW.0 - registered
+        starts[&named(THREE_PARTS + number)].0 - NOW.0 - registered
     };
     let late: Vec<i64> = (0..EACH).map(late).collect();
     assert!(late.iter().all(|late| *late <= 1), "seconds behind the registration: {late:?}");
@@ -226,7 +228,7 @@ async fn those_who_are_registered_while_many_begin_begin_where_they_were_registe
 async fn a_log_that_is_opened_again_while_many_begin_moves_nobodys_now() {
     let (upstream, durable) = (NotingUpstream::begin(), Arc::<Mutex<DurableTopics>>::default());
     let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
-    pipeline.apps[0].promoters.replace(many(0..MANY));
+    pipeline.apps[0].promoters.replace(many(0..THREE_PARTS));
     let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let make_log = || {
         let calls = calls.clone();
@@ -246,7 +248,7 @@ async fn a_log_that_is_opened_again_while_many_begin_moves_nobodys_now() {
     let starts = starts(&durable.lock().unwrap());
     let [first, last] = [starts.iter().min(), starts.iter().max()].map(|start| *start.unwrap());
     let later = starts.iter().filter(|start| start.0 > first.0 + 2).count();
-    assert!(starts.len() == MANY && last.0 - first.0 <= 2, "{} of {}: {first} {last}", later, starts.len());
+    assert!(starts.len() == THREE_PARTS && last.0 - first.0 <= 2, "{} of {}: {first} {last}", later, starts.len());
 }
 
 fn starts_by_promoter(durable: &DurableTopics) -> std::collections::HashMap<Promoter, UnixTime> {
