@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 
 use tokio::time::Instant;
 
+use super::begin_times::BeginTimes;
 use super::polled_promoter::PolledPromoter;
 use crate::commit::totals::IdleStarts;
 use crate::model::promoter::Promoter;
@@ -61,8 +62,9 @@ impl BeginGroup {
         begins_now.map(|WaitingPromoter { promoter, since }| (promoter.promoter, since))
     }
 
-    pub fn begun_far_behind(&mut self, feeds: Vec<PolledFeed>) {
-        self.far_behind.extend(feeds);
+    /// Those of whom an earlier time is kept have waited since then.
+    pub fn wait_since(&mut self, times: &BeginTimes) {
+        times.take(self.waiting.iter_mut().map(|waiting| (&waiting.promoter.promoter, &mut waiting.since)));
     }
 }
 

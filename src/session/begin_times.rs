@@ -22,27 +22,21 @@ impl BeginTimes {
         }
     }
 
-    /// When each of those was told of first who is told of now, at `since`. They are kept no longer.
-    pub fn take<T>(
-        &self,
-        told: Vec<T>,
-        since: Instant,
-        promoter: impl Fn(&T) -> &Promoter,
-    ) -> impl Iterator<Item = (T, Instant)> {
+    /// Puts each time back to the one that is kept of its promoter, if that is earlier. It is kept no longer.
+    pub fn take<'a>(&self, told: impl Iterator<Item = (&'a Promoter, &'a mut Instant)>) {
         let mut kept = self.0.lock();
-        let mut times: HashMap<Promoter, Instant> = match kept.is_empty() {
-            // As nearly always, where there may be a million.
-            true => HashMap::new(),
-            false => told.iter().filter_map(|told| kept.remove_entry(promoter(told))).collect(),
-        };
+        if kept.is_empty() {
+            // As nearly always, where there may be a million who are told of.
+            return;
+        }
+        for (promoter, since) in told {
+            if let Some(first) = kept.remove(promoter) {
+                *since = first.min(*since);
+            }
+        }
         if kept.is_empty() {
             *kept = HashMap::new();
         }
-        drop(kept);
-        told.into_iter().map(move |told| {
-            let first = times.remove(promoter(&told)).map_or(since, |first| first.min(since));
-            (told, first)
-        })
     }
 }
 
@@ -62,8 +56,9 @@ mod tests {
         times.keep([(one.clone(), at(1))]);
         times.keep([(one.clone(), at(3))]);
         let told = |seconds| {
-            let told = times.take(vec![one.clone(), two.clone()], at(seconds), |promoter| promoter);
-            told.map(|(_, since)| since).collect::<Vec<_>>()
+            let mut told = [at(seconds); 2];
+            times.take([&one, &two].into_iter().zip(&mut told));
+            told
         };
         assert_eq!(told(5), [at(1), at(5)]);
         assert_eq!(told(6), [at(6), at(6)]);

@@ -72,8 +72,8 @@ struct PromotersFollower<'a> {
     queue: BeginQueue,
     /// Who has a feed that begins "now", which the upstream's clock is to tell.
     awaiting_clock: HashMap<Promoter, WaitingPromoter>,
-    /// Whom the change that acts now tells of, until they begin or wait.
-    changing: BeginGroup,
+    /// Whom the change that acts now tells of, or of whom some begin now.
+    in_hand: BeginGroup,
     /// Whose first cursors are being written, and since when they are to be polled.
     beginning: Vec<(Promoter, Instant)>,
     changes: mpsc::Receiver<PromotersChange>,
@@ -99,7 +99,7 @@ impl PolledApp {
             feeds,
             queue: BeginQueue::default(),
             awaiting_clock: HashMap::new(),
-            changing: BeginGroup::default(),
+            in_hand: BeginGroup::default(),
             beginning: Vec::new(),
             changes,
             is_clock_known: false,
@@ -167,13 +167,13 @@ impl PromotersFollower<'_> {
         let since = since.unwrap_or_else(Instant::now);
         let mut changed = gone;
         changed.extend(polled.iter().map(|polled| polled.promoter.clone()));
+        self.in_hand = BeginGroup::new(polled.into_iter().map(|promoter| WaitingPromoter { promoter, since }));
         self.begin_unpolled(&changed).await?;
         let awaiting_clock = &mut self.awaiting_clock;
         let waited =
             changed.iter().filter_map(|promoter| Some((promoter.clone(), awaiting_clock.remove(promoter)?.since)));
         self.app.begin_times.keep(waited);
-        let polled = self.app.begin_times.take(polled, since, |polled| &polled.promoter);
-        self.changing = BeginGroup::new(polled.map(|(promoter, since)| WaitingPromoter { promoter, since }));
+        self.in_hand.wait_since(&self.app.begin_times);
         self.feeds.remove(changed).await?;
         // Before whoever waits for the end of these polls goes on: what it puts into the queue comes behind.
         let now = self.app.client.now();
@@ -181,12 +181,11 @@ impl PromotersFollower<'_> {
         write_rewinds(&context.queue, rewinds, context.partitions, &context.age_limits, now).await?;
         // No poll of them is under way any more, which is what whoever waits for this is to know.
         drop(under_way);
-        let group = std::mem::take(&mut self.changing);
-        if group.is_large() {
+        if self.in_hand.is_large() {
             // Shards that come one after the other: behind the last of them may be a change of a few.
-            self.queue.push(group);
-        } else if !group.is_begun() {
-            self.begin_part(group).await?;
+            self.queue.push(std::mem::take(&mut self.in_hand));
+        } else if !self.in_hand.is_begun() {
+            self.begin_part().await?;
         }
         Ok(())
     }
@@ -197,7 +196,10 @@ impl PromotersFollower<'_> {
     /// [`Over`] where the committer or the scheduler has ended.
     async fn begin_next_part(&mut self) -> Result<(), Over> {
         match self.queue.pop() {
-            Some(group) => self.begin_part(group).await,
+            Some(group) => {
+                self.in_hand = group;
+                self.begin_part().await
+            }
             None => Ok(()),
         }
     }
@@ -218,22 +220,25 @@ impl PromotersFollower<'_> {
         Ok(())
     }
 
-    /// Has the next of a group polled, once their first cursors are durable; the others wait behind whoever waits already.
+    /// Has the next of the group in hand polled, once their first cursors are durable; the others wait behind whoever waits already.
     ///
     /// # Errors
     /// [`Over`] where the committer or the scheduler has ended.
-    async fn begin_part(&mut self, mut group: BeginGroup) -> Result<(), Over> {
-        let part = group.next_part();
-        let feeds = self.begun(part, &mut group.idle_starts).await?;
+    async fn begin_part(&mut self) -> Result<(), Over> {
+        let part = self.in_hand.next_part();
+        let mut idle_starts = std::mem::take(&mut self.in_hand.idle_starts);
+        let feeds = self.begun(part, &mut idle_starts).await?;
         let (spread, now) = (self.app.catch_up_spread, self.app.client.now());
         let (far_behind, others) = feeds.into_iter().partition(|feed| feed.is_far_behind(spread, now));
         self.feeds.add(others).await?;
-        group.begun_far_behind(far_behind);
+        let mut group = std::mem::take(&mut self.in_hand);
+        group.far_behind.extend::<Vec<PolledFeed>>(far_behind);
         if !group.is_begun() {
+            group.idle_starts = idle_starts;
             self.queue.push(group);
             return Ok(());
         }
-        self.context.totals.say_idle_starts(&self.app.app, group.idle_starts);
+        self.context.totals.say_idle_starts(&self.app.app, idle_starts);
         Ok(self.feeds.add(group.far_behind).await?)
     }
 
@@ -295,13 +300,15 @@ impl Drop for PromotersFollower<'_> {
     fn drop(&mut self) {
         let times = &self.app.begin_times;
         times.keep(std::mem::take(&mut self.beginning));
-        self.queue.push(std::mem::take(&mut self.changing));
+        self.queue.push(std::mem::take(&mut self.in_hand));
         self.queue.push(BeginGroup::new(std::mem::take(&mut self.awaiting_clock).into_values()));
         while let Some(group) = self.queue.pop() {
             times.keep(group.times());
         }
-        while let Ok(PromotersChange { polled, since: Some(since), .. }) = self.changes.try_recv() {
-            times.keep(polled.into_iter().filter(PolledPromoter::may_begin_now).map(|polled| (polled.promoter, since)));
+        while let Ok(PromotersChange { polled, since, .. }) = self.changes.try_recv() {
+            let since = since.unwrap_or_else(Instant::now);
+            let begins_now = polled.into_iter().filter(PolledPromoter::may_begin_now);
+            times.keep(begins_now.map(|polled| (polled.promoter, since)));
         }
     }
 }
