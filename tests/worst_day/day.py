@@ -173,6 +173,9 @@ class Day:
             # Until then the group is still on its way.
             if (polling := status["partitions"]["polling"]) != PARTITIONS // len(self.present):
                 return f"{name} polls {polling} of {PARTITIONS} partitions"
+            # What is read of the past until the next harm, or the end, is shown and not all published.
+            if past := sum(feed["backfilling"] for feed in status["feeds"]):
+                return f"{name} reads the past of {past} feeds"
         return ""
 
     def alerts(self):
