@@ -78,6 +78,14 @@ fn whom_the_list_names_is_registered_once_and_whoever_is_removed_stays_so_until_
     assert_eq!(place.object(&["remove", &id])["not_registered"], 1);
     assert_eq!(place.object(&["add", &id])["added"], 1);
     assert_eq!(place.listed().len() as u64, PROMOTERS);
+    // What the list says of him comes back with the next reading.
+    let back = place.shown(&["discover", "--app", "wx_simulated"]);
+    assert_eq!(back, "wx_simulated: 6 listed, 1 found, 4 unchanged, 1 not authorised\n");
+    let (_, row) = place.listed().into_iter().find(|(listed, _)| *listed == id).unwrap();
+    assert_eq!(
+        (&row["sources"], &row["tags"]["source"]),
+        (&serde_json::json!(["registry", "discovery"]), &"discovery".into())
+    );
     let shown = place.shown(&["discover", "--app", "wx_simulated"]);
     assert_eq!(shown, "wx_simulated: 6 listed, 0 found, 5 unchanged, 1 not authorised\n");
 }

@@ -254,6 +254,67 @@ fn what_others_write_is_read_and_what_can_not_be_read_is_told_and_breaks_nothing
 }
 
 #[test]
+fn an_export_is_whole_beside_a_stray_record_and_says_how_that_goes() {
+    let place = Place::new(ONE_APP);
+    place.shown(&["add", "oA"]);
+    place.put("abc", Some("?"), None);
+    // It stands in for nobody: the record before it acts.
+    place.put("wx1/oA", Some("?"), None);
+    let export = place.promoters(&["export"]);
+    assert_eq!((export.code, export.shown.as_str()), (Some(0), "promoter,feeds,start_from\noA,,\n"), "{}", export.told);
+    assert!(export.told.contains("key \"abc\", changes nothing: invalid_key"), "{}", export.told);
+    assert!(export.told.contains("echo 'abc|' | kcat -P"), "{}", export.told);
+    assert!(export.told.contains("the export lacks nothing that acts"), "{}", export.told);
+    place.put("abc", None, None);
+    place.shown(&["add", "oA"]);
+    assert_eq!(place.promoters(&["export"]).told, "");
+}
+
+#[test]
+fn whoever_has_not_authorised_is_polled_as_registered_and_that_is_told() {
+    let place = Place::new(ONE_APP);
+    for id in ["oA", "oB", "oC"] {
+        let value = format!("{{\"app_id\":\"wx1\",\"promoter_openid\":\"{id}\",\"discovered\":\"UNAUTHORIZED\"}}");
+        place.put(&format!("wx1/{id}/discovered"), Some(&value), Some("application/json"));
+    }
+    let rows = place.listed();
+    assert_eq!((&rows[0].1["state"], &rows[0].1["authorised"]), (&"paused".into(), &false.into()));
+    assert_eq!(rows[3].1["authorised"], Value::Null, "discovery has not found him");
+    assert_eq!(place.object(&["add", "oA", "--paused", "--dry-run"])["not_authorised"], 0);
+    assert_eq!(place.object(&["add", "oA", "oNew", "--dry-run"])["not_authorised"], 1);
+    let told = place.shown(&["add", "oA", "oNew"]);
+    assert!(told.contains("wx1/oA has not authorised the app, says discovery; it is polled all the same"), "{told}");
+    assert!(!told.contains("wx1/oNew has"), "{told}");
+    let file = place.file("new.csv", "promoter\noA\noB\noC\n");
+    assert_eq!(place.object(&["import", &file, "--dry-run"])["not_authorised"], 3);
+    let told = place.shown(&["import", &file]);
+    assert!(told.contains("3 of them have not authorised the app, says discovery"), "{told}");
+    assert!(told.ends_with(": wx1/oA, wx1/oB, wx1/oC\n"), "{told}");
+    let list = place.shown(&["list"]);
+    assert_eq!(list.matches("polled").count(), 5, "the registry counts more: {list}");
+    assert_eq!(list.matches("registry, discovery (not authorised)").count(), 3, "{list}");
+    assert_eq!(place.object(&["pause", "oA"])["not_authorised"], 0);
+    let told = place.shown(&["resume", "oA"]);
+    assert!(told.contains("it is polled all the same"), "{told}");
+}
+
+#[test]
+fn a_promoter_of_an_app_that_is_gone_is_removed_and_one_of_an_app_that_nobody_names_is_not() {
+    let place = Place::new(ONE_APP);
+    let json = Some("application/json");
+    place.put("other/oX", Some("{\"app_id\":\"other\",\"promoter_openid\":\"oX\"}"), json);
+    let refused = place.promoters(&["remove", "other/oX", "wx9/oA"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.told.contains("wx9 is none of the configured apps: wx1"), "{}", refused.told);
+    assert!(place.shown(&["export"]).contains("oX"), "all or none");
+    place.put("other/oBytes", Some("?"), None);
+    assert_eq!(place.object(&["remove", "other/oX", "other/oBytes", "other/oNobody"])["removed"], 2);
+    assert_eq!(place.shown(&["export"]), "promoter,feeds,start_from\n");
+    assert_eq!(place.shown(&["remove", "other/oX"]), "other/oX not registered: there is nothing to remove\n");
+    assert_eq!(place.promoters(&["add", "other/oX"]).code, Some(2));
+}
+
+#[test]
 fn a_list_is_read_page_by_page_and_app_by_app() {
     let place = Place::new(&(ONE_APP.to_owned() + "[[apps]]\napp_id = \"wx2\"\n"));
     place.shown(&["add", "wx2/oA", "wx2/oB", "wx2/oC"]);

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use serde::Serialize;
 
+use super::change::NOT_AUTHORISED;
 use super::import_file::{ImportedFile, read_file};
 use super::write::write;
 use super::{FileFormat, ImportOptions, names};
@@ -13,6 +14,7 @@ use crate::changes::registry_view::RegistryView;
 use crate::changes::settings::ChangeSettings;
 use crate::cli::{Failure, stdout};
 use crate::config::promoter_rows::FaultyRows;
+use crate::model::promoter::Promoter;
 use crate::telemetry::last_words;
 use crate::text;
 
@@ -44,7 +46,8 @@ pub fn run(settings: ChangeSettings, options: &ImportOptions) -> Result<(), Fail
     if !options.output.dry_run {
         write(&view, &plan)?;
     }
-    let report = ImportReport { dry_run: options.output.dry_run, counts: plan.counts, faulty: faulty.count };
+    let ChangePlan { counts, not_authorised, .. } = plan;
+    let report = ImportReport { dry_run: options.output.dry_run, counts, not_authorised, faulty: faulty.count };
     Ok(stdout::print(&if options.output.json { report.json()? } else { report.text() })?)
 }
 
@@ -99,6 +102,9 @@ struct ImportReport {
     dry_run: bool,
     #[serde(flatten)]
     counts: Counts,
+    /// The first of those that are polled though discovery says that they have not authorised the app.
+    #[serde(skip)]
+    not_authorised: Vec<Promoter>,
     /// Lines that were left out.
     faulty: usize,
 }
@@ -114,6 +120,19 @@ impl ImportReport {
         if self.faulty > 0 {
             text += &format!(", left out {}", self.faulty);
         }
-        text + if self.dry_run { "\ndry run: nothing was written\n" } else { "\n" }
+        text.push('\n');
+        if let [first, ..] = self.not_authorised.as_slice() {
+            let count = self.counts.not_authorised;
+            let named: Vec<&str> = self.not_authorised.iter().map(Promoter::key).collect();
+            let more = if count > named.len() { ", …" } else { "" };
+            text += &match count {
+                1 => format!("{first} {NOT_AUTHORISED}\n"),
+                _ => format!(
+                    "{count} of them have not authorised the app, says discovery; they are polled all the same from now on, for they are registered: {}{more}\n",
+                    named.join(", ")
+                ),
+            };
+        }
+        text + if self.dry_run { "dry run: nothing was written\n" } else { "" }
     }
 }

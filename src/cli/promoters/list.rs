@@ -128,7 +128,11 @@ impl PromoterLine {
     fn of(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> PromoterLine {
         let feeds = view.feeds(promoter, merged);
         let start_from = merged.start_from.value.map_or_else(|| "-".to_owned(), |start| start.to_string());
-        let sources: Vec<&str> = merged.sources().map(PromoterSource::name).collect();
+        let source = |source| match source {
+            PromoterSource::Discovery if view.table.is_unauthorised(promoter) => "discovery (not authorised)",
+            source => source.name(),
+        };
+        let sources: Vec<&str> = merged.sources().map(source).collect();
         PromoterLine([
             state(view, promoter, merged).to_owned(),
             format!("{} ({})", feeds.value, source_name(feeds.source)),
@@ -155,6 +159,8 @@ struct JsonRow<'a> {
     paused: JsonField<bool>,
     tags: JsonField<BTreeMap<&'a str, &'a str>>,
     sources: Vec<&'static str>,
+    /// Whether the upstream's list said so last; nothing where discovery has not found the promoter.
+    authorised: Option<bool>,
     /// Of the registry's record.
     updated_at: Option<String>,
 }
@@ -181,6 +187,7 @@ impl<'a> JsonRow<'a> {
             paused: JsonField { value: merged.is_paused.value, source: source_name(merged.is_paused.source) },
             tags: JsonField { value: merged.tags.value.iter().collect(), source: source_name(merged.tags.source) },
             sources: merged.sources().map(PromoterSource::name).collect(),
+            authorised: merged.is_discovered.then(|| !view.table.is_unauthorised(promoter)),
             updated_at: merged.updated_at.map(|time| time.rfc3339()),
         }
     }
