@@ -83,7 +83,8 @@ pub struct DiscoveryCounts {
     /// In the list, never authorised or not known to be, and not found before.
     pub not_authorised: usize,
     pub found: usize,
-    /// Have lost their authorisation.
+    /// Have lost their authorisation: they are paused, where nobody else names them.
+    #[serde(rename = "paused")]
     pub parked: usize,
     pub resumed: usize,
     /// Have other tags than before.

@@ -62,7 +62,7 @@ pub fn pause(settings: ChangeSettings, options: &ChangeOptions, paused: bool) ->
     let promoters = names::promoters(&options.promoters, &settings.apps)?;
     let change = Change::prepare(settings, promoters, options)?;
     for promoter in &change.promoters {
-        pause::refuse_unknown(&change.view, promoter).map_err(anyhow::Error::new)?;
+        pause::refuse_unknown(&change.view, promoter)?;
     }
     let now = crate::clock::now();
     change.carry_out(

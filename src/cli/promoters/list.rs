@@ -22,8 +22,10 @@ pub fn run(settings: ChangeSettings, options: &ListOptions) -> Result<(), Failur
     if let Some(app) = &options.app {
         names::app(app, &settings.apps)?;
     }
+    let after = options.after.as_ref().map(|after| names::behind(after, options.app.as_deref(), &settings.apps));
+    let after = after.transpose()?;
     let view = RegistryView::read(settings, options.bound.until())?;
-    let listed = ListedRow::of(&view, options);
+    let listed = ListedRow::of(&view, options, after.as_deref());
     if options.json {
         listed.print_json(&view)?;
     } else {
@@ -43,12 +45,12 @@ struct ListedRow<'a> {
 }
 
 impl<'a> ListedRow<'a> {
-    fn of(view: &'a RegistryView, options: &ListOptions) -> ListedRow<'a> {
+    fn of(view: &'a RegistryView, options: &ListOptions, after: Option<&str>) -> ListedRow<'a> {
         let is_wanted = |promoter: &Promoter| options.app.as_ref().is_none_or(|app| promoter.app_id() == app);
         let mut rows: Vec<_> = view.table.iter().filter(|(promoter, _)| is_wanted(promoter)).collect();
         let all = rows.len();
-        if let Some(after) = &options.after {
-            rows.retain(|(promoter, _)| promoter.key() > after.as_str());
+        if let Some(after) = after {
+            rows.retain(|(promoter, _)| promoter.key() > after);
         }
         rows.sort_unstable_by_key(|(promoter, _)| *promoter);
         let is_cut = options.limit.is_some_and(|limit| limit < rows.len());
@@ -89,8 +91,10 @@ impl<'a> ListedRow<'a> {
             last_words::say(&format_args!("{shown} of {} promoters", self.all));
         }
         let strange = self.rows.iter().filter(|(promoter, _)| !view.is_of_configured_app(promoter)).count();
-        if strange > 0 {
-            last_words::say(&format_args!("{strange} of them are of apps that are not configured here"));
+        match strange {
+            0 => {}
+            1 => last_words::say(&"1 of them is of an app that is not configured here"),
+            _ => last_words::say(&format_args!("{strange} of them are of apps that are not configured here")),
         }
     }
 }

@@ -89,11 +89,14 @@ pub fn promoter(name: &str, apps: &[RegisteringApp]) -> Result<Promoter, Failure
         (Some((app, promoter_id)), _) => (self::app(app, apps)?, promoter_id),
         (None, [only]) => (&only.app_id, name),
         (None, _) => {
-            let refusal = format!("{name} names no app, and several are configured: write APP_ID/{name}");
-            return Err(Failure::Refused(refusal));
+            return Err(without_app(name));
         }
     };
     Promoter::new(app, promoter_id).map_err(|error| invalid(name, &error))
+}
+
+fn without_app(name: &str) -> Failure {
+    Failure::Refused(format!("{name} names no app, and several are configured: write APP_ID/{name}"))
 }
 
 fn invalid(name: &str, error: &InvalidId) -> Failure {
@@ -102,6 +105,20 @@ fn invalid(name: &str, error: &InvalidId) -> Failure {
         name if name.contains('/') => format!("{name}: the part behind the slash {error}"),
         name => format!("{name} {error}"),
     })
+}
+
+/// The key behind which a list goes on: that of a promoter, or the id alone where but one app can be meant. It may be of an app that is
+/// not configured.
+///
+/// # Errors
+/// [`Failure`] where no app is named, and several may be meant.
+pub fn behind(name: &str, app: Option<&str>, apps: &[RegisteringApp]) -> Result<String, Failure> {
+    match (name.contains('/'), app, apps) {
+        (true, ..) => Ok(name.to_owned()),
+        (false, Some(app), _) => Ok(format!("{app}/{name}")),
+        (false, None, [only]) => Ok(format!("{}/{name}", only.app_id)),
+        (false, None, _) => Err(without_app(name)),
+    }
 }
 
 /// The app of this id, which is configured.
@@ -115,8 +132,13 @@ pub fn app<'a>(name: &str, apps: &'a [RegisteringApp]) -> Result<&'a AppId, Fail
 
 /// That there is no such app, and which there are.
 pub fn unknown_app(name: &str, apps: &[RegisteringApp]) -> String {
-    let known: Vec<&str> = apps.iter().map(|app| app.app_id.as_str()).take(KNOWN_MAX).collect();
+    none_of_the_apps(name, apps.iter().map(|app| &app.app_id))
+}
+
+/// As [`unknown_app`], of apps that are known by no more than their ids.
+pub fn none_of_the_apps<'a>(name: &str, apps: impl ExactSizeIterator<Item = &'a AppId>) -> String {
     let more = if apps.len() > KNOWN_MAX { ", …" } else { "" };
+    let known: Vec<&str> = apps.map(AppId::as_str).take(KNOWN_MAX).collect();
     format!("{name} is none of the configured apps: {}{more}", known.join(", "))
 }
 
@@ -159,6 +181,15 @@ mod tests {
         }
         assert_eq!(of_any_app("/oX").unwrap_err().to_string(), "/oX: the part before the slash is empty");
         assert!(of_any_app("other/o/X").is_err());
+    }
+
+    #[test]
+    fn a_list_goes_on_behind_an_id_alone_where_one_app_can_be_meant() {
+        let behind = |name, app, ids: &[&str]| behind(name, app, &apps(ids)).map_err(|failure| failure.to_string());
+        assert_eq!(behind("oV", None, &["wx1"]).unwrap(), "wx1/oV");
+        assert_eq!(behind("oV", Some("wx2"), &["wx1", "wx2"]).unwrap(), "wx2/oV");
+        assert_eq!(behind("other/oV", None, &["wx1"]).unwrap(), "other/oV");
+        assert!(behind("oV", None, &["wx1", "wx2"]).unwrap_err().contains("write APP_ID/oV"));
     }
 
     #[test]
