@@ -106,7 +106,7 @@ impl RegistryView {
         Sourced { value: app.map_or(FeedSet::default(), |app| app.feeds), source: None }
     }
 
-    /// Whether the promoter's app is one of the configuration, or the registry has anything under the promoter's keys or of others of the app.
+    /// Whether the configuration names the promoter's app, or the registry does: by anything of the promoter's, or by others of the app.
     pub fn names_app_of(&self, promoter: &Promoter) -> bool {
         let is_of_app = |other: &Promoter| other.app_id() == promoter.app_id();
         self.is_of_configured_app(promoter)

@@ -154,18 +154,25 @@ impl<'a> ImportReport<'a> {
             text += &format!(", left out {}", self.faulty);
         }
         text.push('\n');
-        if let [first, ..] = self.not_authorised.as_slice() {
-            let count = self.counts.not_authorised;
-            let named: Vec<&str> = self.not_authorised.iter().map(Promoter::key).collect();
-            let more = if count > named.len() { ", …" } else { "" };
-            text += &match count {
-                1 => format!("{first} {NOT_AUTHORISED}\n"),
-                _ => format!(
-                    "{count} of them have not authorised the app, says discovery; they are polled all the same from now on, for they are registered: {}{more}\n",
-                    named.join(", ")
-                ),
-            };
-        }
+        text += &self.not_authorised_text();
         text + if self.dry_run { "dry run: nothing was written\n" } else { "" }
+    }
+
+    /// Whom discovery alone would not poll: the first of them by name.
+    fn not_authorised_text(&self) -> String {
+        let (count, named) = (self.counts.not_authorised, &self.not_authorised);
+        match named.as_slice() {
+            [] => String::new(),
+            [only] => format!("{only} {NOT_AUTHORISED}\n"),
+            _ => {
+                let more = if count > named.len() { ", …" } else { "" };
+                let named: Vec<&str> = named.iter().map(Promoter::key).collect();
+                format!(
+                    "{count} of them have not authorised the app, says discovery; they are polled all the same from now on, for they \
+                     are registered: {}{more}\n",
+                    named.join(", ")
+                )
+            }
+        }
     }
 }
