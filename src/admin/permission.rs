@@ -54,13 +54,13 @@ impl fmt::Debug for AdminToken {
 /// Why a change is not even looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
-    #[error("nothing can be changed over this port: admin.token_file names no token")]
+    #[error("nothing can be changed over this port: neither admin.token_file nor admin.token names a token")]
     Closed,
     #[error("pages of other sites change nothing here")]
     OtherSite,
-    #[error("send the token of admin.token_file: Authorization: Bearer TOKEN")]
+    #[error("send the token of admin.token_file or admin.token: Authorization: Bearer TOKEN")]
     NoToken,
-    #[error("this is not the token of admin.token_file")]
+    #[error("this is not the token of admin.token_file or admin.token")]
     WrongToken,
     #[error("send content-type: application/json")]
     NoJson,

@@ -67,6 +67,8 @@ pub struct FeedAnswer {
 /// What is asked for can't be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuery {
+    #[error("app: it is not configured")]
+    App,
     #[error("feed: {0}")]
     Feed(#[from] NoFeed),
     #[error("state: write on_time, late, backfilling or parked")]
@@ -113,7 +115,7 @@ pub async fn parked(observed: &ObservedConnector) -> Vec<FeedAnswer> {
 }
 
 /// # Errors
-/// [`InvalidQuery`] where a feed, a state or a place is asked for that there is not.
+/// [`InvalidQuery`] where an app, a feed, a state or a place is asked for that there is not.
 async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<PromotersAnswer, InvalidQuery> {
     let limit = query.limit.unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX);
     let filter = FeedsFilter {
@@ -122,6 +124,9 @@ async fn page(observed: &ObservedConnector, query: PromotersQuery) -> Result<Pro
     };
     let (first, from) = query.after.map(|after| place(observed, &after)).transpose()?.unwrap_or((0, 0));
     let is_requested = |app: &PolledApp| query.app.as_ref().is_none_or(|wanted| wanted == app.app.as_str());
+    if !observed.apps.iter().any(is_requested) {
+        return Err(InvalidQuery::App);
+    }
     let mut answer = PromotersAnswer { as_of: clock::now().as_seconds().to_string(), feeds: Vec::new(), next: None };
     for (number, app) in observed.apps.iter().enumerate().skip(first).filter(|(_, app)| is_requested(app)) {
         let from = if number == first { from } else { 0 };

@@ -60,10 +60,13 @@ pub struct FeedStatus {
 pub struct QuotaStatus {
     pub app: String,
     pub interface: &'static str,
-    /// Calls of a day as configured; nothing where no limit is known.
-    pub limit: Option<u32>,
-    /// Of today, as this process has counted them.
+    /// Calls of a day that the app has, of all who call for it: as configured, or as the upstream has told today, whichever is less;
+    /// nothing where no limit is known.
+    pub limit: Option<u64>,
+    /// Of today, as this process has counted its own.
     pub used: u32,
+    /// Of today, by all who call for the app, as the upstream has told last; nothing where it has not told today.
+    pub used_by_all: Option<u64>,
     pub resets_at: String,
 }
 
@@ -173,8 +176,9 @@ pub fn quota(app: &PolledApp) -> Vec<QuotaStatus> {
         QuotaStatus {
             app: app.app.as_str().to_owned(),
             interface: interface.name(),
-            limit: (usage.limit > 0).then_some(usage.limit),
+            limit: usage.known_limit(),
             used: usage.spent,
+            used_by_all: usage.told.map(|told| told.used),
             resets_at: resets_at.clone(),
         }
     };

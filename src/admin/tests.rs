@@ -210,7 +210,7 @@ async fn where_no_token_is_configured_nothing_can_be_changed() {
     let answer = port.post(PAUSE, TOLD, "{}").await;
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     assert!(
-        answer.contains(r#"{"error":"nothing can be changed over this port: admin.token_file names no token"}"#),
+        answer.contains(r#"{"error":"nothing can be changed over this port: neither admin.token_file nor admin.token names a token"}"#),
         "{answer}"
     );
 }

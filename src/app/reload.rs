@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const READ_AGAIN_AFTER: u32 = 30;
 /// A file system that does not answer is told of after that.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
-/// So many settings are named, and the others counted.
+/// So many settings are named, and the others counted; so many tables are named.
 const NAMED_MAX: usize = 20;
 
 /// What the connector began with, and who asks for it to be read again.
@@ -124,8 +124,11 @@ impl Reload {
             Err(error) => {
                 let told = error.to_string();
                 if is_requested || self.failed.as_ref().is_none_or(|failed| failed.told != told) {
+                    // The error names keys, and what they name is no part of it.
+                    let tables = self.files.tables();
                     tracing::error!(
                         error = told,
+                        tables,
                         "the configuration can't be read again: the promoters stay as they were"
                     );
                 }
@@ -184,6 +187,12 @@ impl FailedReading {
 }
 
 impl FileLooks {
+    /// The tables of promoters that were read, by their paths: all but the first file, which is the configuration's own.
+    fn tables(&self) -> String {
+        let paths = self.read.iter().skip(1).filter_map(WatchedFile::opened_path).take(NAMED_MAX);
+        paths.map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
     fn of(read: Vec<WatchedFile>) -> FileLooks {
         FileLooks { last: read.clone(), read }
     }

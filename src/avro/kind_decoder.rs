@@ -84,6 +84,9 @@ impl KindDecoder {
             Ok((kind, fields)) if kind == self.kind => Ok(fields),
             Ok((other, _)) => Err(unreadable(format!("a {other}, where a {} belongs", self.kind))),
             Err(DecodeError::UnknownId(id)) => self.foreign_fields(id, framed),
+            Err(error @ DecodeError::NoFrame) if begins_like_json(framed) => {
+                Err(unreadable(format!("{error}; where it is JSON, send the header content-type: application/json")))
+            }
             Err(error) => Err(unreadable(error)),
         }
     }
@@ -160,6 +163,12 @@ enum Resolution {
     Avro(apache_avro::Error),
     TooLong(usize),
     NoRecord,
+}
+
+/// Whether the value is an object in JSON by its first character, whatever it is called.
+fn begins_like_json(value: &[u8]) -> bool {
+    let text = value.strip_prefix("\u{feff}".as_bytes()).unwrap_or(value);
+    text.trim_ascii_start().first() == Some(&b'{')
 }
 
 fn unreadable(error: impl ToString) -> FieldsError {

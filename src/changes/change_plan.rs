@@ -42,6 +42,8 @@ pub struct Counts {
     pub unchanged: usize,
     pub removed: usize,
     pub not_registered: usize,
+    /// Of those that were named to be polled: discovery says that they have not authorised the app, and they are polled all the same.
+    pub not_authorised: usize,
 }
 
 impl Counts {
@@ -63,7 +65,12 @@ pub type PlannedWrite = (Promoter, RegistryContent);
 pub struct ChangePlan {
     pub writes: Vec<PlannedWrite>,
     pub counts: Counts,
+    /// The first of those that are polled though they have not authorised the app.
+    pub not_authorised: Vec<Promoter>,
 }
+
+/// How many of those are kept by name.
+const NAMED_MAX: usize = 10;
 
 impl ChangePlan {
     /// Changes the promoter's record by `patch`, or makes one.
@@ -83,6 +90,13 @@ impl ChangePlan {
             Some(before) if before.says_as(&after) => ChangeOutcome::Unchanged,
             Some(_) => ChangeOutcome::Changed,
         };
+        // Alone, discovery's word would have paused it; a record of the registry counts more.
+        if !after.paused && view.table.is_unauthorised(&promoter) {
+            self.counts.not_authorised += 1;
+            if self.not_authorised.len() < NAMED_MAX {
+                self.not_authorised.push(promoter.clone());
+            }
+        }
         if outcome != ChangeOutcome::Unchanged {
             self.writes.push((promoter, RegistryContent::Record(Some(after))));
         }

@@ -73,6 +73,8 @@ impl RegistryView {
                         table.apply(&promoter, update);
                     }
                 }
+                // Whoever's key it is, the tombstone takes away what stands under it; itself it says nothing that could be lost.
+                Err(_) if record.value.is_none() => unreadable.heal(&record),
                 Err(error) => unreadable.add(&record, error.reason(), with_causes(&error)),
             }
         }
@@ -81,7 +83,13 @@ impl RegistryView {
 
     /// Says on stderr which records change nothing.
     pub fn tell_unreadable(&self) {
-        self.unreadable.tell(&self.settings.kafka.topics.registry);
+        self.unreadable.tell(&self.settings.kafka.topics.registry, self.partitions);
+    }
+
+    /// How many records can't be read under the keys of such promoters, where no record before them tells what acts.
+    pub fn count_lacking(&self, is_asked_for: impl Fn(&Promoter) -> bool) -> usize {
+        let is_lacking = |promoter: &Promoter| is_asked_for(promoter) && !self.table.is_registered(promoter);
+        self.unreadable.count_lacking(self.partitions, is_lacking)
     }
 
     /// Whether the last record of the promoter can't be read.
@@ -96,6 +104,15 @@ impl RegistryView {
         }
         let app = RegisteringApp::of(&self.settings.apps, promoter);
         Sourced { value: app.map_or(FeedSet::default(), |app| app.feeds), source: None }
+    }
+
+    /// Whether the configuration names the promoter's app, or the registry does: by anything of the promoter's, or by others of the app.
+    pub fn names_app_of(&self, promoter: &Promoter) -> bool {
+        let is_of_app = |other: &Promoter| other.app_id() == promoter.app_id();
+        self.is_of_configured_app(promoter)
+            || self.table.holds(promoter)
+            || self.is_unreadable(promoter)
+            || self.table.iter().any(|(other, _)| is_of_app(other))
     }
 
     pub fn is_of_configured_app(&self, promoter: &Promoter) -> bool {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::kafka::topics::reader::ReadRecord;
+use crate::model::promoter::Promoter;
+use crate::model::shard::Shard;
 use crate::registry::event::{MISPLACED, MISPLACED_DETAIL};
 use crate::telemetry::last_words;
 use crate::text;
@@ -34,6 +36,13 @@ impl UnreadableRecords {
         self.kept.len() + self.more
     }
 
+    /// How many may stand in for somebody who acts: under the own key of one of whom `is_lacking` says that no other record is
+    /// known, in its own partition. All others concern nobody. Those that are not kept may be any.
+    pub fn count_lacking(&self, partitions: i32, is_lacking: impl Fn(&Promoter) -> bool) -> usize {
+        let owners = self.kept.keys().filter_map(|place| owner(place, partitions));
+        owners.filter(is_lacking).count() + self.more
+    }
+
     /// Whether one stands in the partition under the key.
     pub fn holds(&self, partition: i32, key: &str) -> bool {
         !self.kept.is_empty() && self.kept.contains_key(&(partition, key.as_bytes().to_vec()))
@@ -63,8 +72,8 @@ impl UnreadableRecords {
         }
     }
 
-    /// Says the first of them on stderr, and how many there are.
-    pub fn tell(&self, topic: &str) {
+    /// Says the first of them on stderr, how many there are, and how they go.
+    pub fn tell(&self, topic: &str, partitions: i32) {
         for ((partition, key), UnreadableRecord { offset, reason, detail }) in self.kept.iter().take(LISTED_MAX) {
             let key = String::from_utf8_lossy(key);
             let key = text::bounded(&key, KEY_CHARS_MAX);
@@ -74,6 +83,32 @@ impl UnreadableRecords {
         if self.count() > LISTED_MAX {
             last_words::say(&format_args!("{} records of topic {topic} in all change nothing", self.count()));
         }
+        if self.kept.keys().any(|place| owner(place, partitions).is_some()) {
+            last_words::say(
+                &"promoters add and promoters remove put a readable record in the place of one under a promoter's own key",
+            );
+        }
+        if let Some(place) = self.kept.keys().find(|place| owner(place, partitions).is_none()) {
+            last_words::say(&tombstone_advice(topic, place));
+        }
+    }
+}
+
+/// The promoter for whom such a record counts.
+fn owner((partition, key): &(i32, Vec<u8>), partitions: i32) -> Option<Promoter> {
+    let promoter = Promoter::from_key(std::str::from_utf8(key).ok()?).ok()?;
+    (Shard::of(&promoter, partitions).0 == *partition).then_some(promoter)
+}
+
+/// How a record goes that stands where nobody looks for it, or under a key that is no promoter's.
+fn tombstone_advice(topic: &str, (partition, key): &(i32, Vec<u8>)) -> String {
+    const WHAT: &str = "a tombstone under the same key in the same partition takes away what is no promoter's";
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.:".contains(&byte);
+    match std::str::from_utf8(key).ok().filter(|key| !key.is_empty() && key.len() <= KEY_CHARS_MAX) {
+        Some(key) if key.bytes().all(is_plain) => {
+            format!("{WHAT}: echo '{key}|' | kcat -P -b HOST:PORT -t {topic} -p {partition} -K '|' -Z")
+        }
+        _ => format!("{WHAT}: kcat -P with -p PARTITION, -K DELIMITER and -Z writes one"),
     }
 }
 
@@ -108,6 +143,32 @@ mod tests {
         assert_eq!(unreadable.count(), 1, "of another partition");
         unreadable.heal(&record(0, 4, None));
         assert_eq!(unreadable.count(), 0);
+    }
+
+    #[test]
+    fn only_what_stands_in_for_a_promoter_in_its_own_partition_can_be_lacking() {
+        let partitions = 3;
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        let own = Shard::of(&promoter, partitions).0;
+        let keyed = |key: &str, partition| ReadRecord { key: Some(key.into()), ..record(partition, 1, Some(b"?")) };
+        let mut unreadable = UnreadableRecords::default();
+        for stray in [keyed("abc", own), keyed("wx1/o1", (own + 1) % partitions), keyed("wx1/o1/discovered", own)] {
+            unreadable.add(&stray, "not_avro", String::new());
+        }
+        assert_eq!(unreadable.count_lacking(partitions, |_| true), 0);
+        unreadable.add(&keyed("wx1/o1", own), "not_avro", String::new());
+        assert_eq!(unreadable.count_lacking(partitions, |_| true), 1);
+        assert_eq!(unreadable.count_lacking(partitions, |lacking| *lacking != promoter), 0, "another record is there");
+    }
+
+    #[test]
+    fn how_a_stray_record_goes_is_told_as_a_command_where_a_shell_takes_its_key() {
+        let told = |key: &[u8]| tombstone_advice("promoter.registry", &(2, key.to_vec()));
+        let command = ": echo 'abc|' | kcat -P -b HOST:PORT -t promoter.registry -p 2 -K '|' -Z";
+        assert!(told(b"abc").ends_with(command), "{}", told(b"abc"));
+        for key in [&b"a'b"[..], b"", b"a|b", b"\xff"] {
+            assert!(!told(key).contains("echo"), "{}", told(key));
+        }
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub struct ListOptions {
     /// Show so many at most.
     #[arg(long, value_name = "NUMBER")]
     pub limit: Option<usize>,
-    /// Go on behind this promoter, in the order of the list.
-    #[arg(long, value_name = "APP_ID/ID")]
+    /// Go on behind this promoter, in the order of the list: APP_ID/ID, or the id alone where one app is configured or named.
+    #[arg(long, value_name = "PROMOTER")]
     pub after: Option<String>,
     /// Print a JSON object a line.
     #[arg(long)]
@@ -123,6 +123,7 @@ pub struct ImportOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct ExportOptions {
+    /// For import and people a table, for programs an object a line: there is no --json beside that.
     #[arg(long, value_enum, default_value = "csv")]
     pub format: FileFormat,
     /// Only the promoters of this app.

@@ -86,13 +86,23 @@ pub fn read_rows<'t>(
     Ok(rows)
 }
 
-/// Whether the row that ends the text goes on to its end within quotes. A quote within quotes is written twice, so those of a whole row are
-/// even in number.
+/// Whether the row that ends the text goes on to its end within quotes: as the reader takes them, which begin a cell, are written twice
+/// within it, and are no more than text elsewhere.
 fn has_open_quote(text: &str, record: &StringRecord) -> bool {
-    let has_line_break = record.iter().any(|cell| cell.contains(['\n', '\r']));
     let begin = record.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or_default();
-    let lines = text.get(begin..).unwrap_or_default().lines().skip_while(|line| is_no_row(line));
-    has_line_break && lines.map(|line| line.matches('"').count()).sum::<usize>() % 2 == 1
+    let lines = text.get(begin..).unwrap_or_default().split_inclusive('\n');
+    let row = lines.skip_while(|line| is_no_row(line.trim_end_matches(['\n', '\r']))).flat_map(str::chars);
+    let (mut is_quoted, mut begins_cell, mut row) = (false, true, row.peekable());
+    while let Some(character) = row.next() {
+        match (is_quoted, character) {
+            (true, '"') => is_quoted = row.next_if_eq(&'"').is_some(),
+            (false, '"') => is_quoted = begins_cell,
+            (false, '\n' | '\r') => return false,
+            _ => {}
+        }
+        begins_cell = !is_quoted && character == ',';
+    }
+    is_quoted
 }
 
 fn is_no_row(line: &str) -> bool {
@@ -299,10 +309,18 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_does_not_end_is_told_and_one_that_ends_in_another_line_is_none() {
-        let refused = |text| read_rows(text, COLUMNS, &mut |_| Ok(Promoter::from_key("wx1/o1").unwrap())).err();
+    fn a_quote_that_does_not_end_is_told_also_in_the_last_row_and_one_that_ends_in_another_line_is_none() {
+        let refused = |text: &str| read_rows(text, COLUMNS, &mut |_| Ok(Promoter::from_key("wx1/o1").unwrap())).err();
         let mistake = refused("promoter,feeds\no1\n# \"theirs\n\"o2,touches\no3\no4\n").unwrap();
         assert_eq!(mistake.to_string(), "has a quote in line 4 that does not end; close it");
+        for open in ["oX,\"touches\n", "oX,\"touches", "oX,\"touches\r\n", "\"oX\n", "oX,\"a\"\"\n", "o1,\"a\"\noX,\""]
+        {
+            let mistake = refused(&format!("promoter,feeds\n{open}")).unwrap_or_else(|| panic!("{open}"));
+            assert!(mistake.to_string().contains("that does not end"), "{open}");
+        }
+        for whole in ["oX,to\"uches\n", "oX,\"touches\"\n", "oX, \"touches\n", "oX,\"a\"\"\"\n", "oX,\"a\"b\"\n"] {
+            assert!(refused(&format!("promoter,feeds\n{whole}")).is_none(), "{whole}");
+        }
         for whole in
             ["promoter,feeds\no1,\"touches;\norders\"\n# a \"\n", "promoter,feeds\n# \"\no1,\"touches;\norders\""]
         {

@@ -8,6 +8,7 @@
 //! | not authorised | AUTHORIZED | UNAUTHORIZED: it is parked, not forgotten |
 //! | any | any, and an operator has removed it | REMOVED |
 //! | any | REMOVED | nothing |
+//! | authorised, or not | REMOVED, and it is registered again | AUTHORIZED or UNAUTHORIZED, as of any other, with its tags |
 //! | no | any | a tombstone, where the list is believed; else REMOVED where an operator has removed it |
 //!
 //! # Why an operator's word is never overwritten, and a removal outlives everything
@@ -82,7 +83,8 @@ pub struct DiscoveryCounts {
     /// In the list, never authorised or not known to be, and not found before.
     pub not_authorised: usize,
     pub found: usize,
-    /// Have lost their authorisation.
+    /// Have lost their authorisation: they are paused, where nobody else names them.
+    #[serde(rename = "paused")]
     pub parked: usize,
     pub resumed: usize,
     /// Have other tags than before.
@@ -137,8 +139,12 @@ impl DiscoveryPlan {
 
         let before = table.discovered(promoter);
         let status = before.as_ref().map(|before| before.status);
+        // Whoever registers again whom an operator has removed takes that back: else no tags of the list would ever come again.
+        let is_taken_back = status == Some(Removed) && table.is_registered(promoter);
         let after = match (status, listed.is_authorised) {
             (None, None | Some(false)) => return self.counts.not_authorised += 1,
+            (Some(Removed), Some(true)) if is_taken_back => Authorized,
+            (Some(Removed), Some(false)) if is_taken_back => Unauthorized,
             (Some(Removed), _) => Removed,
             _ if table.is_deregistered(promoter) => Removed,
             (_, Some(true)) => Authorized,
@@ -157,7 +163,7 @@ impl DiscoveryPlan {
                 false => &mut self.counts.changed,
             },
             (_, Removed) => &mut self.counts.kept_removed,
-            (None, _) => &mut self.counts.found,
+            (None, _) | (Some(Removed), Authorized) => &mut self.counts.found,
             (Some(Authorized), Unauthorized) => &mut self.counts.parked,
             (Some(Unauthorized), Authorized) => &mut self.counts.resumed,
             _ if is_same => &mut self.counts.unchanged,

@@ -175,6 +175,21 @@ impl PromoterTable {
         self.entries.get(promoter)?.record()
     }
 
+    /// Whether the registry has a record of the promoter's own.
+    pub fn is_registered(&self, promoter: &Promoter) -> bool {
+        self.entries.get(promoter).is_some_and(Entry::is_registered)
+    }
+
+    /// Whether discovery has found the promoter, and that the app is not authorised by it: by others it may be polled all the same.
+    pub fn is_unauthorised(&self, promoter: &Promoter) -> bool {
+        self.entries.get(promoter).is_some_and(|entry| entry.discovery == Some(DiscoveryStatus::Unauthorized))
+    }
+
+    /// Whether the topic or the configuration says anything of the promoter, if only that it was deregistered.
+    pub(crate) fn holds(&self, promoter: &Promoter) -> bool {
+        self.entries.get(promoter).is_some()
+    }
+
     /// What discovery has last found of the promoter, whatever the other sources say.
     pub fn discovered(&self, promoter: &Promoter) -> Option<DiscoveredPromoter> {
         self.entries.get(promoter)?.discovered()

@@ -193,7 +193,7 @@ impl Breakers {
         match interface {
             // Its operator has to do something.
             None if matches!(reason, OpenReason::Stopped(_)) => {
-                tracing::error!(%app, reason = %reason, seconds, error = %cause, "app is stopped, and probed from time to time");
+                tracing::error!(%app, reason = %reason, seconds, error = %cause, "app is stopped: no calls of it but probes");
             }
             None => tracing::warn!(%app, reason = %reason, seconds, error = %cause, "breaker of the app opens"),
             Some(interface) => {

@@ -104,6 +104,14 @@ pub(crate) struct DayUsage {
     pub told: Option<DailyQuota>,
 }
 
+impl DayUsage {
+    /// Of all who call for the app: the lesser of what is configured and what was told.
+    pub(crate) fn known_limit(self) -> Option<u64> {
+        let configured = (self.limit > 0).then_some(u64::from(self.limit));
+        configured.into_iter().chain(self.told.map(|told| told.limit)).min()
+    }
+}
+
 /// Where a call waits for the budget: of these two queues, each gets every second permit while both wait. So pulls that go on
 /// do not wait behind all that begin, and neither the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

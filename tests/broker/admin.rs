@@ -84,6 +84,7 @@ fn status_and_page(context: &Context, port: &AdminPort) -> Result<()> {
     ensure!(further["feeds"].as_array().is_some_and(|feeds| feeds.len() == PROMOTERS - 2), "{further}");
     let (_, one) = port.json("/api/v1/promoters/wx_simulated/oSimulated000001")?;
     ensure!(one["feeds"].as_array().is_some_and(|feeds| feeds.len() == 3), "{one}");
+    ensure!(port.get("/api/v1/promoters?app=wx_other")?.0 == 400, "an app that is not configured");
     ensure!(port.get("/api/v1/promoters/wx_other/o1")?.0 == 404 && port.get("/api/v1/promoters?feed=x")?.0 == 400);
     let (code, page) = port.get("/")?;
     ensure!(code == 200 && page.contains("<table>") && page.contains("wx_simulated"), "{page}");

@@ -78,6 +78,14 @@ fn whom_the_list_names_is_registered_once_and_whoever_is_removed_stays_so_until_
     assert_eq!(place.object(&["remove", &id])["not_registered"], 1);
     assert_eq!(place.object(&["add", &id])["added"], 1);
     assert_eq!(place.listed().len() as u64, PROMOTERS);
+    // What the list says of him comes back with the next reading.
+    let back = place.shown(&["discover", "--app", "wx_simulated"]);
+    assert_eq!(back, "wx_simulated: 6 listed, 1 found, 4 unchanged, 1 not authorised\n");
+    let (_, row) = place.listed().into_iter().find(|(listed, _)| *listed == id).unwrap();
+    assert_eq!(
+        (&row["sources"], &row["tags"]["source"]),
+        (&serde_json::json!(["registry", "discovery"]), &"discovery".into())
+    );
     let shown = place.shown(&["discover", "--app", "wx_simulated"]);
     assert_eq!(shown, "wx_simulated: 6 listed, 0 found, 5 unchanged, 1 not authorised\n");
 }
@@ -89,7 +97,7 @@ fn a_discovery_needs_an_app_of_the_configuration_and_its_secret() {
     assert!(without.told.contains("apps[0].secret"), "{}", without.told);
     let other = Place::new("[[apps]]\napp_id = \"wx1\"\nsecret = \"s\"\n").promoters(&["discover", "--app", "wx9"]);
     assert_eq!(other.code, Some(2));
-    assert!(other.told.contains("wx9 is no app of the configuration"), "{}", other.told);
+    assert!(other.told.contains("wx9 is none of the configured apps: wx1"), "{}", other.told);
 }
 
 #[test]
@@ -99,4 +107,9 @@ fn a_list_that_can_not_be_read_registers_nobody_and_is_told() {
     assert_eq!(failed.code, Some(1));
     assert!(failed.shown.contains("wx1: the list of promoters can't be read: "), "{}", failed.shown);
     assert!(failed.told.contains("1 of 1 lists could not be read or registered"), "{}", failed.told);
+    let failed = Place::new(app).promoters(&["discover", "--json"]);
+    let report: Value = serde_json::from_str(&failed.shown).unwrap();
+    let app = &report["apps"][0];
+    assert_eq!((failed.code, &app["found"], &app["paused"]), (Some(1), &0.into(), &0.into()));
+    assert!(app["error"].as_str().unwrap().contains("can't be read"), "{app}");
 }

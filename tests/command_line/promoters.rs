@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use promoter_connector::kafka::client::mock_cluster::MockCluster;
+use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::shard::Shard;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -17,6 +19,7 @@ use tempfile::TempDir;
 mod discovery;
 
 const TOPIC: &str = "promoter.registry";
+const PARTITIONS: i32 = 3;
 const BOUND: Duration = Duration::from_secs(30);
 
 /// A registry of its own, and files.
@@ -36,7 +39,7 @@ impl Place {
     /// With the apps of `apps`, in TOML.
     fn new(apps: &str) -> Place {
         let cluster = MockCluster::start().unwrap();
-        cluster.create_topic(TOPIC, 3).unwrap();
+        cluster.create_topic(TOPIC, PARTITIONS).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let kafka = format!("[kafka]\n\"bootstrap.servers\" = \"{}\"\n", cluster.bootstrap_servers());
         let place = Place { cluster, directory };
@@ -96,6 +99,9 @@ impl Place {
         let producer: BaseProducer = config.create().unwrap();
         let mut record: BaseRecord<'_, str, str> = BaseRecord::to(TOPIC).key(key);
         record.payload = value;
+        // What discovery says of a promoter stands where the promoter's own record does.
+        record.partition =
+            key.strip_suffix("/discovered").map(|key| Shard::of(&Promoter::from_key(key).unwrap(), PARTITIONS).0);
         if let Some(content_type) = content_type {
             record =
                 record.headers(OwnedHeaders::new().insert(Header { key: "Content-Type", value: Some(content_type) }));
@@ -159,7 +165,7 @@ fn promoters_are_added_changed_paused_and_removed_and_each_is_counted() {
 fn who_is_known_to_nobody_is_not_paused_and_nobody_else_is() {
     let place = Place::new(ONE_APP);
     let answer = place.promoters(&["pause", "oConfigured", "oNobody"]);
-    assert_eq!(answer.code, Some(1));
+    assert_eq!(answer.code, Some(2), "as a rewind of nobody");
     assert!(answer.told.contains("wx1/oNobody is neither registered nor configured"), "{}", answer.told);
     assert_eq!(place.listed()[0].1["state"], "polled");
     assert_eq!(place.object(&["resume", "oConfigured"])["unchanged"], 1, "it needs no record");
@@ -178,10 +184,20 @@ fn a_file_with_a_faulty_line_registers_nobody_unless_that_is_wished() {
         answer.told
     );
     assert!(answer.told.contains("line 4 is the same promoter as line 2"), "{}", answer.told);
-    assert!(answer.told.contains("2 of its lines are faulty: nothing is written"), "{}", answer.told);
+    assert!(answer.told.contains("new.csv: 2 of its lines are faulty: nothing is written"), "{}", answer.told);
+    assert_eq!(answer.shown, "");
+    let answer = place.promoters(&["import", &file, "--json"]);
+    assert_eq!(answer.code, Some(2));
+    let refused: Value = serde_json::from_str(&answer.shown).unwrap();
+    assert_eq!((&refused["added"], &refused["faulty"]), (&0.into(), &2.into()));
+    assert_eq!(refused["faults"][1]["line"], 4);
+    assert_eq!(refused["faults"][1]["fault"], "is the same promoter as line 2; remove one of them");
     assert_eq!(place.listed().len(), 1);
     let imported = place.object(&["import", &file, "--skip-faulty"]);
     assert_eq!((&imported["added"], &imported["faulty"]), (&1.into(), &2.into()));
+    // Of stdin, which is empty here.
+    let empty = place.promoters(&["import", "-"]);
+    assert!(empty.told.contains("standard input has no column promoter"), "{}", empty.told);
 }
 
 #[test]
@@ -241,7 +257,7 @@ fn what_others_write_is_read_and_what_can_not_be_read_is_told_and_breaks_nothing
         "key \"wx1/oOther\", changes nothing: key_mismatch: its key is of wx1/oOther, and its value of wx1/oJson",
         "key \"wx1/oBytes\", changes nothing: not_avro: ",
         "key \"wx1/oField\", changes nothing: invalid_field: feeds: \"order\" is none of the feeds touches, orders, refunds\n",
-        "1 of them are of apps that are not configured here",
+        "1 of them is of an app that is not configured here",
         "3 of 3 promoters",
     ] {
         assert!(answer.told.contains(words), "{words} is not in: {}", answer.told);
@@ -251,6 +267,67 @@ fn what_others_write_is_read_and_what_can_not_be_read_is_told_and_breaks_nothing
     assert_eq!(place.object(&["add", "oOther"])["added"], 1);
     assert_eq!(place.object(&["remove", "oBytes", "oField"])["removed"], 2);
     assert!(!place.promoters(&["list"]).told.contains("changes nothing"));
+}
+
+#[test]
+fn an_export_is_whole_beside_a_stray_record_and_says_how_that_goes() {
+    let place = Place::new(ONE_APP);
+    place.shown(&["add", "oA"]);
+    place.put("abc", Some("?"), None);
+    // It stands in for nobody: the record before it acts.
+    place.put("wx1/oA", Some("?"), None);
+    let export = place.promoters(&["export"]);
+    assert_eq!((export.code, export.shown.as_str()), (Some(0), "promoter,feeds,start_from\noA,,\n"), "{}", export.told);
+    assert!(export.told.contains("key \"abc\", changes nothing: invalid_key"), "{}", export.told);
+    assert!(export.told.contains("echo 'abc|' | kcat -P"), "{}", export.told);
+    assert!(export.told.contains("the export lacks nothing that acts"), "{}", export.told);
+    place.put("abc", None, None);
+    place.shown(&["add", "oA"]);
+    assert_eq!(place.promoters(&["export"]).told, "");
+}
+
+#[test]
+fn whoever_has_not_authorised_is_polled_as_registered_and_that_is_told() {
+    let place = Place::new(ONE_APP);
+    for id in ["oA", "oB", "oC"] {
+        let value = format!("{{\"app_id\":\"wx1\",\"promoter_openid\":\"{id}\",\"discovered\":\"UNAUTHORIZED\"}}");
+        place.put(&format!("wx1/{id}/discovered"), Some(&value), Some("application/json"));
+    }
+    let rows = place.listed();
+    assert_eq!((&rows[0].1["state"], &rows[0].1["authorised"]), (&"paused".into(), &false.into()));
+    assert_eq!(rows[3].1["authorised"], Value::Null, "discovery has not found him");
+    assert_eq!(place.object(&["add", "oA", "--paused", "--dry-run"])["not_authorised"], 0);
+    assert_eq!(place.object(&["add", "oA", "oNew", "--dry-run"])["not_authorised"], 1);
+    let told = place.shown(&["add", "oA", "oNew"]);
+    assert!(told.contains("wx1/oA has not authorised the app, says discovery; it is polled all the same"), "{told}");
+    assert!(!told.contains("wx1/oNew has"), "{told}");
+    let file = place.file("new.csv", "promoter\noA\noB\noC\n");
+    assert_eq!(place.object(&["import", &file, "--dry-run"])["not_authorised"], 3);
+    let told = place.shown(&["import", &file]);
+    assert!(told.contains("3 of them have not authorised the app, says discovery"), "{told}");
+    assert!(told.ends_with(": wx1/oA, wx1/oB, wx1/oC\n"), "{told}");
+    let list = place.shown(&["list"]);
+    assert_eq!(list.matches("polled").count(), 5, "the registry counts more: {list}");
+    assert_eq!(list.matches("registry, discovery (not authorised)").count(), 3, "{list}");
+    assert_eq!(place.object(&["pause", "oA"])["not_authorised"], 0);
+    let told = place.shown(&["resume", "oA"]);
+    assert!(told.contains("it is polled all the same"), "{told}");
+}
+
+#[test]
+fn a_promoter_of_an_app_that_is_gone_is_removed_and_one_of_an_app_that_nobody_names_is_not() {
+    let place = Place::new(ONE_APP);
+    let json = Some("application/json");
+    place.put("other/oX", Some("{\"app_id\":\"other\",\"promoter_openid\":\"oX\"}"), json);
+    let refused = place.promoters(&["remove", "other/oX", "wx9/oA"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.told.contains("wx9 is none of the configured apps: wx1"), "{}", refused.told);
+    assert!(place.shown(&["export"]).contains("oX"), "all or none");
+    place.put("other/oBytes", Some("?"), None);
+    assert_eq!(place.object(&["remove", "other/oX", "other/oBytes", "other/oNobody"])["removed"], 2);
+    assert_eq!(place.shown(&["export"]), "promoter,feeds,start_from\n");
+    assert_eq!(place.shown(&["remove", "other/oX"]), "other/oX not registered: there is nothing to remove\n");
+    assert_eq!(place.promoters(&["add", "other/oX"]).code, Some(2));
 }
 
 #[test]
@@ -268,6 +345,7 @@ fn a_list_is_read_page_by_page_and_app_by_app() {
     assert_eq!(first, ["wx2/oA", "wx2/oB"]);
     assert!(told.contains("2 of 3 promoters; go on with --after wx2/oB"), "{told}");
     assert_eq!(page(&["--after", "wx2/oB"]).0, ["wx2/oC"]);
+    assert_eq!(page(&["--after", "oB"]).0, ["wx2/oC"], "the app is named");
 }
 
 #[test]
@@ -278,6 +356,7 @@ fn what_can_not_be_meant_ends_with_2_before_a_broker_is_asked() {
         (&["add", "wx9/oA"][..], "wx9 is none of the configured apps: wx1"),
         (&["add", "o A"], "holds a slash, white space"),
         (&["add"], "PROMOTER"),
+        (&["add", ""], "the name of a promoter is empty"),
         (&["add", "oA", "--feeds", "touchs"], "is none of the feeds touches, orders, refunds"),
         (&["add", "oA", "--start-from", "soon"], "is neither now"),
         (&["import", "none.csv"], "none.csv can't be read"),

@@ -132,13 +132,15 @@ fn refused(ParkedFinding { parked, next_try }: ParkedFinding) -> String {
     )
 }
 
+/// Those of the instance that tells, beside what the app has and what all have used of it.
 fn calls(calls: &[QuotaStatus]) -> Option<ExplanationLine> {
-    let of_interface = |QuotaStatus { interface, limit, used, .. }: &QuotaStatus| match limit {
-        Some(limit) => format!("{interface} {used} of {limit}"),
-        None => format!("{interface} {used}, no limit known"),
+    let of_interface = |QuotaStatus { interface, limit, used, used_by_all, .. }: &QuotaStatus| {
+        let limit = limit.map_or_else(|| "no limit known".to_owned(), |limit| format!("the app has {limit}"));
+        let all = used_by_all.map_or_else(String::new, |all| format!(", of which all together had used {all}"));
+        format!("{interface} {used} ({limit}{all})")
     };
     let told: Vec<String> = calls.iter().map(of_interface).collect();
-    (!told.is_empty()).then(|| note(format!("calls of the app today: {}", told.join("; "))))
+    (!told.is_empty()).then(|| note(format!("calls of this instance today: {}", told.join("; "))))
 }
 
 /// Whether anything is lost by it. What stands still is only late: a cursor does not move over what was not read.

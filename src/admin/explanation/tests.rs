@@ -54,14 +54,15 @@ fn what_stops_an_app_is_told_between_who_polls_and_how_far_it_is() {
         next_try: Some("2022-11-17T04:05:00Z".to_owned()),
         ..StatusCause::new("app_stopped_ip", Severity::Stopped, "add the address")
     };
-    let quota = |interface, limit| QuotaStatus {
+    let quota = |interface, limit, used_by_all| QuotaStatus {
         app: "wx1".to_owned(),
         interface,
         limit,
         used: 3,
+        used_by_all,
         resets_at: "2022-11-17T16:00:00Z".to_owned(),
     };
-    let calls = vec![quota("getrelation", Some(500)), quota("getorder", None)];
+    let calls = vec![quota("getrelation", Some(500), Some(17)), quota("getorder", None, None)];
     let late = touches(Some(FeedCondition::Late));
     let told = text(PromoterFindings { causes: vec![cause], calls, ..found(here(), known(None), vec![late]) });
     assert_eq!(
@@ -72,7 +73,8 @@ fn what_stops_an_app_is_told_between_who_polls_and_how_far_it_is() {
          ✗ app_stopped_ip since 2022-11-17T03:25:00Z: 40164: invalid ip 203.0.113.7; next try 2022-11-17T04:05:00Z; do: add the \
          address\n\
          ✗ touches: late: read 35m ago, promised each 15m; complete to 2022-11-17T03:15:00Z, 45m ago\n\
-         · calls of the app today: getrelation 3 of 500; getorder 3, no limit known\n\
+         · calls of this instance today: getrelation 3 (the app has 500, of which all together had used 17); getorder 3 (no limit \
+         known)\n\
          · nothing is lost by waiting: it goes on from touches 2022-11-17T03:15:00Z, from which the lateness is taken off already\n"
     );
 }

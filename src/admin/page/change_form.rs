@@ -17,7 +17,7 @@ pub fn forms(promoter: &str, may_be_changed: bool) -> Markup {
                 (rewinding())
                 p id="change-outcome" role="status" {}
             } @else {
-                p { "Nothing can be changed here: admin.token_file names no token." }
+                p { "Nothing can be changed here: neither admin.token_file nor admin.token names a token." }
             }
         }
     }
@@ -28,7 +28,7 @@ fn token() -> Markup {
         p {
             label for="token" { "Token " }
             input id="token" type="password" autocomplete="off" spellcheck="false" aria-describedby="token-note";
-            " " span id="token-note" class="quiet" { "that of admin.token_file; forgotten when this page is left" }
+            " " span id="token-note" class="quiet" { "that of admin.token_file or admin.token; forgotten when this page is left" }
         }
     }
 }

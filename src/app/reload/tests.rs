@@ -143,11 +143,13 @@ fn a_faulty_table_is_refused_as_a_whole_and_said_once_until_it_is_asked_for() {
     let [refused] = &scene.captured.events(REFUSED)[..] else { panic!("once") };
     let error = refused["error"].as_str().unwrap();
     assert!(error.contains("connector.toml") && error.contains("in its line 3 holds a slash"), "{error}");
+    assert_eq!(refused["tables"].as_str(), scene.path("p.csv").to_str(), "what could be opened is named");
     scene.reload.read(true);
     assert_eq!(scene.captured.events(REFUSED).len(), 2);
     fs::remove_file(scene.path("p.csv")).unwrap();
     scene.look();
-    assert_eq!(scene.captured.events(REFUSED).len(), 3, "gone");
+    let events = scene.captured.events(REFUSED);
+    assert_eq!((events.len(), events[2]["tables"].as_str()), (3, Some("")), "gone");
     scene.names(&["oA", "oB", "oC"]);
     scene.write("p.csv", "promoter\noD\n");
     scene.look();

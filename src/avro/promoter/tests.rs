@@ -63,6 +63,20 @@ fn the_schema_tells_the_word_of_every_feed() {
     }
 }
 
+#[test]
+fn json_that_does_not_say_so_is_told_which_header_it_lacks() {
+    let told = |value: &[u8]| {
+        let decoder = PromoterDecoder::new(Framing::SingleObject);
+        decoder.decode(of("wx1/oA", value, false)).unwrap_err().to_string()
+    };
+    for json in ["{}", " \n{\"app_id\":\"wx1\"}", "\u{feff}{}"] {
+        assert!(told(json.as_bytes()).ends_with("send the header content-type: application/json"), "{json}");
+    }
+    for other in [&b"?"[..], b"", b"\xc3\x01{"] {
+        assert!(!told(other).contains("header"), "{other:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_record_is_read_back_as_it_was(promoter in any_promoter(), record in any_record()) {

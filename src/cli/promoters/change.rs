@@ -17,6 +17,9 @@ use crate::registry::tags::Tags;
 /// Why a promoter that was removed is polled all the same.
 const STILL_CONFIGURED: &str =
     "goes on being polled: the configuration names it, in promoters or promoters_file of its app; remove it there";
+/// What is to be known of a promoter that discovery alone would not poll.
+pub(super) const NOT_AUTHORISED: &str =
+    "has not authorised the app, says discovery; it is polled all the same from now on, for it is registered";
 
 /// # Errors
 /// [`Failure`] where a name is wrong, or the topic can't be read or does not take all of them.
@@ -29,16 +32,25 @@ pub fn add(settings: ChangeSettings, options: &AddOptions) -> Result<(), Failure
         paused: options.paused.then_some(true),
         tags: (!tags.is_empty()).then_some(tags),
     };
-    let change = Change::prepare(settings, &options.change)?;
+    let promoters = names::promoters(&options.change.promoters, &settings.apps)?;
+    let change = Change::prepare(settings, promoters, &options.change)?;
     change.carry_out(ChangeOutcome::word, |plan, view, promoter| {
         plan.register(view, promoter.clone(), patch.clone(), crate::clock::now())
     })
 }
 
+/// Also of an app that the registry names and the configuration does not, or nobody could take away what an app has left that is gone.
+///
 /// # Errors
-/// As [`add`].
+/// As [`add`]; and where neither the configuration nor the registry names the app of one of them.
 pub fn remove(settings: ChangeSettings, options: &ChangeOptions) -> Result<(), Failure> {
-    let change = Change::prepare(settings, options)?;
+    let promoters = names::promoters_of_any_app(&options.promoters, &settings.apps)?;
+    let change = Change::prepare(settings, promoters, options)?;
+    for promoter in &change.promoters {
+        if !change.view.names_app_of(promoter) {
+            return Err(Failure::Refused(names::unknown_app(promoter.app_id(), &change.view.settings.apps)));
+        }
+    }
     change.carry_out(ChangeOutcome::word, |plan, view, promoter| plan.deregister(view, promoter.clone()))
 }
 
@@ -47,9 +59,10 @@ pub fn remove(settings: ChangeSettings, options: &ChangeOptions) -> Result<(), F
 /// # Errors
 /// As [`add`]; and where no source knows one of them.
 pub fn pause(settings: ChangeSettings, options: &ChangeOptions, paused: bool) -> Result<(), Failure> {
-    let change = Change::prepare(settings, options)?;
+    let promoters = names::promoters(&options.promoters, &settings.apps)?;
+    let change = Change::prepare(settings, promoters, options)?;
     for promoter in &change.promoters {
-        pause::refuse_unknown(&change.view, promoter).map_err(anyhow::Error::new)?;
+        pause::refuse_unknown(&change.view, promoter)?;
     }
     let now = crate::clock::now();
     change.carry_out(
@@ -67,9 +80,8 @@ struct Change {
 
 impl Change {
     /// # Errors
-    /// Where one of the names is that of no promoter here, or the registry is not read to its end in time.
-    fn prepare(settings: ChangeSettings, options: &ChangeOptions) -> Result<Change, Failure> {
-        let promoters = names::promoters(&options.promoters, &settings.apps)?;
+    /// Where the registry is not read to its end in time.
+    fn prepare(settings: ChangeSettings, promoters: Vec<Promoter>, options: &ChangeOptions) -> Result<Change, Failure> {
         let view = RegistryView::read(settings, options.bound.until())?;
         Ok(Change { view, promoters, output: options.output })
     }
@@ -86,10 +98,14 @@ impl Change {
         let (mut plan, mut told) = (ChangePlan::default(), String::new());
         let mut still_configured = Vec::new();
         for promoter in &self.promoters {
+            let not_authorised = plan.counts.not_authorised;
             let outcome = plan_for(&mut plan, &self.view, promoter);
             let is_removal = matches!(outcome, ChangeOutcome::Removed | ChangeOutcome::NotRegistered);
             let is_configured = self.view.table.get(promoter).is_some_and(|merged| merged.is_configured);
             told += &format!("{promoter} {}\n", word(outcome));
+            if plan.counts.not_authorised > not_authorised {
+                told += &format!("{promoter} {NOT_AUTHORISED}\n");
+            }
             if is_removal && is_configured {
                 told += &format!("{promoter} {STILL_CONFIGURED}\n");
                 still_configured.push(promoter.key());

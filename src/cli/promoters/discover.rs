@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 
-use super::DiscoverOptions;
+use super::{DiscoverOptions, names};
 use crate::app;
 use crate::cli::{self, Failure, stdout};
 use crate::config::Config;
@@ -28,10 +28,11 @@ pub fn run(path: &Path, options: &DiscoverOptions) -> Result<(), Failure> {
     let mut config = Config::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
     if let Some(wanted) = &options.app {
-        config.apps.retain(|app| app.client.app_id.as_str() == wanted);
-        if config.apps.is_empty() {
-            return Err(Failure::Refused(format!("{wanted} is no app of the configuration")));
+        if !config.apps.iter().any(|app| app.client.app_id.as_str() == wanted) {
+            let apps = config.apps.iter().map(|app| &app.client.app_id);
+            return Err(Failure::Refused(names::none_of_the_apps(wanted, apps)));
         }
+        config.apps.retain(|app| app.client.app_id.as_str() == wanted);
     }
     let until = options.bound.until();
     let discovering = async {
@@ -65,10 +66,11 @@ async fn discover_app(discovery: &Discovery, app: &DiscoveredApp, options: &Disc
     let order = DiscoveryOrder { dry_run: options.output.dry_run, removes_all: options.remove };
     let app_id = app.client.app_id().to_string();
     match discovery.discover(app, order).await {
-        Ok(DiscoveryPlan { counts, held_back_by, .. }) => {
-            AppReport { app_id, counts: Some(counts), held_back_by, error: None }
+        Ok(DiscoveryPlan { counts, held_back_by, .. }) => AppReport { app_id, counts, held_back_by, error: None },
+        Err(error) => {
+            let (counts, error) = (DiscoveryCounts::default(), Some(with_causes(&error)));
+            AppReport { app_id, counts, held_back_by: None, error }
         }
-        Err(error) => AppReport { app_id, counts: None, held_back_by: None, error: Some(with_causes(&error)) },
     }
 }
 
@@ -82,8 +84,9 @@ struct DiscoverReport {
 #[derive(Serialize)]
 struct AppReport {
     app_id: String,
+    /// All are 0 where there is an error, so that programs find the same fields there.
     #[serde(flatten)]
-    counts: Option<DiscoveryCounts>,
+    counts: DiscoveryCounts,
     #[serde(skip)]
     held_back_by: Option<HeldBack>,
     error: Option<String>,
@@ -97,10 +100,9 @@ impl DiscoverReport {
     fn text(&self) -> String {
         let mut text = String::new();
         for AppReport { app_id, counts, error, .. } in &self.apps {
-            text += &match (counts, error) {
-                (Some(counts), _) => format!("{app_id}: {}\n", told(counts)),
-                (None, Some(error)) => format!("{app_id}: {error}\n"),
-                (None, None) => String::new(),
+            text += &match error {
+                None => format!("{app_id}: {}\n", told(counts)),
+                Some(error) => format!("{app_id}: {error}\n"),
             };
         }
         text + if self.dry_run { "dry run: nothing was written\n" } else { "" }
@@ -108,7 +110,7 @@ impl DiscoverReport {
 
     fn tell_held_back(&self) {
         for AppReport { app_id, counts, held_back_by, .. } in &self.apps {
-            let (Some(counts), Some(why)) = (counts, held_back_by) else { continue };
+            let Some(why) = held_back_by else { continue };
             let missing = counts.held_back;
             last_words::say(&match why {
                 HeldBack::Limit => format!(
@@ -135,7 +137,7 @@ fn told(counts: &DiscoveryCounts) -> String {
     let named = [
         (counts.listed, "listed"),
         (counts.found, "found"),
-        (counts.parked, "parked"),
+        (counts.parked, "paused"),
         (counts.resumed, "resumed"),
         (counts.changed, "changed"),
         (counts.unchanged, "unchanged"),

@@ -15,12 +15,14 @@ use crate::cli::{Failure, stdout};
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::registry::record::PromoterRecord;
+use crate::telemetry::last_words;
+use crate::text::counted;
 
 /// How many records are written to stdout at once.
 const PRINTED_RECORDS: usize = 1_000;
 
 /// # Errors
-/// [`Failure`] where the topic can't be read to its end, or nobody takes what is written.
+/// [`Failure`] where the topic can't be read to its end, nobody takes what is written, or somebody may be lacking in it.
 pub fn run(settings: ChangeSettings, options: &ExportOptions) -> Result<(), Failure> {
     if let Some(app) = &options.app {
         names::app(app, &settings.apps)?;
@@ -32,10 +34,16 @@ pub fn run(settings: ChangeSettings, options: &ExportOptions) -> Result<(), Fail
         FileFormat::Jsonl => print_json_lines(&records)?,
     }
     view.tell_unreadable();
-    match view.unreadable.count() {
-        0 => Ok(()),
-        count => Err(anyhow::anyhow!("{count} records can't be read, and the export lacks them").into()),
+    let is_asked_for = |promoter: &Promoter| options.app.as_ref().is_none_or(|app| promoter.app_id() == app);
+    let lacking = view.count_lacking(is_asked_for);
+    if lacking > 0 {
+        let what = format!("{} can't be read, and the export lacks what they say", counted(lacking as u64, "record"));
+        return Err(anyhow::anyhow!(what).into());
     }
+    if view.unreadable.count() > 0 {
+        last_words::say(&"the export lacks nothing that acts");
+    }
+    Ok(())
 }
 
 /// In the order of their keys.

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::change::NOT_AUTHORISED;
 use super::import_file::{ImportedFile, read_file};
 use super::write::write;
 use super::{FileFormat, ImportOptions, names};
@@ -12,7 +13,9 @@ use crate::changes::change_plan::{ChangePlan, Counts};
 use crate::changes::registry_view::RegistryView;
 use crate::changes::settings::ChangeSettings;
 use crate::cli::{Failure, stdout};
+use crate::config::Mistake;
 use crate::config::promoter_rows::FaultyRows;
+use crate::model::promoter::Promoter;
 use crate::telemetry::last_words;
 use crate::text;
 
@@ -32,9 +35,14 @@ pub fn run(settings: ChangeSettings, options: &ImportOptions) -> Result<(), Fail
     let ImportedFile { rows, faulty } = file.map_err(|mistake| refused(options, &mistake))?;
     tell(&faulty);
     if faulty.count > 0 && !options.skip_faulty {
-        let count = faulty.count;
-        let refusal = format!("{count} of its lines are faulty: nothing is written; --skip-faulty leaves them out");
-        return Err(refused(options, &refusal));
+        let lines = if faulty.count == 1 { "line is" } else { "lines are" };
+        let (name, count) = (name(options), faulty.count);
+        if options.output.json {
+            stdout::print(&ImportReport::of(options, ChangePlan::default(), &faulty).json()?)?;
+        }
+        return Err(Failure::Refused(format!(
+            "{name}: {count} of its {lines} faulty: nothing is written; --skip-faulty leaves them out"
+        )));
     }
     let view = RegistryView::read(settings, options.bound.until())?;
     let (mut plan, now) = (ChangePlan::default(), crate::clock::now());
@@ -44,12 +52,21 @@ pub fn run(settings: ChangeSettings, options: &ImportOptions) -> Result<(), Fail
     if !options.output.dry_run {
         write(&view, &plan)?;
     }
-    let report = ImportReport { dry_run: options.output.dry_run, counts: plan.counts, faulty: faulty.count };
+    let report = ImportReport::of(options, plan, &faulty);
     Ok(stdout::print(&if options.output.json { report.json()? } else { report.text() })?)
 }
 
 fn refused(options: &ImportOptions, reason: &dyn std::fmt::Display) -> Failure {
-    Failure::Refused(format!("{} {reason}", options.file.display()))
+    Failure::Refused(format!("{} {reason}", name(options)))
+}
+
+/// As people call it.
+fn name(options: &ImportOptions) -> String {
+    if is_stdin(options) { "standard input".to_owned() } else { options.file.display().to_string() }
+}
+
+fn is_stdin(options: &ImportOptions) -> bool {
+    options.file.as_os_str() == "-"
 }
 
 /// The whole file, or what comes on stdin.
@@ -58,7 +75,7 @@ fn refused(options: &ImportOptions, reason: &dyn std::fmt::Display) -> Failure {
 /// [`Failure::Refused`], naming the file, where it can't be read, is too large, or is not UTF-8.
 fn text(options: &ImportOptions) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    let read = if options.file.as_os_str() == "-" {
+    let read = if is_stdin(options) {
         io::stdin().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
     } else {
         File::open(&options.file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
@@ -95,15 +112,37 @@ fn tell(faulty: &FaultyRows) {
 
 /// What was done.
 #[derive(Serialize)]
-struct ImportReport {
+struct ImportReport<'a> {
     dry_run: bool,
     #[serde(flatten)]
     counts: Counts,
-    /// Lines that were left out.
+    /// The first of those that are polled though discovery says that they have not authorised the app.
+    #[serde(skip)]
+    not_authorised: Vec<Promoter>,
+    /// Lines that can't be registered.
     faulty: usize,
+    /// What is wrong with the first of them.
+    faults: Vec<JsonFault<'a>>,
 }
 
-impl ImportReport {
+#[derive(Serialize)]
+struct JsonFault<'a> {
+    line: usize,
+    #[serde(serialize_with = "as_text")]
+    fault: &'a Mistake,
+}
+
+fn as_text<S: Serializer>(mistake: &Mistake, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(mistake)
+}
+
+impl<'a> ImportReport<'a> {
+    fn of(options: &ImportOptions, plan: ChangePlan, faulty: &'a FaultyRows) -> ImportReport<'a> {
+        let ChangePlan { counts, not_authorised, .. } = plan;
+        let faults = faulty.reported.iter().map(|(line, fault)| JsonFault { line: *line, fault }).collect();
+        ImportReport { dry_run: options.output.dry_run, counts, not_authorised, faulty: faulty.count, faults }
+    }
+
     fn json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string(self)? + "\n")
     }
@@ -114,6 +153,26 @@ impl ImportReport {
         if self.faulty > 0 {
             text += &format!(", left out {}", self.faulty);
         }
-        text + if self.dry_run { "\ndry run: nothing was written\n" } else { "\n" }
+        text.push('\n');
+        text += &self.not_authorised_text();
+        text + if self.dry_run { "dry run: nothing was written\n" } else { "" }
+    }
+
+    /// Whom discovery alone would not poll: the first of them by name.
+    fn not_authorised_text(&self) -> String {
+        let (count, named) = (self.counts.not_authorised, &self.not_authorised);
+        match named.as_slice() {
+            [] => String::new(),
+            [only] => format!("{only} {NOT_AUTHORISED}\n"),
+            _ => {
+                let more = if count > named.len() { ", …" } else { "" };
+                let named: Vec<&str> = named.iter().map(Promoter::key).collect();
+                format!(
+                    "{count} of them have not authorised the app, says discovery; they are polled all the same from now on, for they \
+                     are registered: {}{more}\n",
+                    named.join(", ")
+                )
+            }
+        }
     }
 }

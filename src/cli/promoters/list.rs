@@ -22,8 +22,10 @@ pub fn run(settings: ChangeSettings, options: &ListOptions) -> Result<(), Failur
     if let Some(app) = &options.app {
         names::app(app, &settings.apps)?;
     }
+    let after = options.after.as_ref().map(|after| names::behind(after, options.app.as_deref(), &settings.apps));
+    let after = after.transpose()?;
     let view = RegistryView::read(settings, options.bound.until())?;
-    let listed = ListedRow::of(&view, options);
+    let listed = ListedRow::of(&view, options, after.as_deref());
     if options.json {
         listed.print_json(&view)?;
     } else {
@@ -43,12 +45,12 @@ struct ListedRow<'a> {
 }
 
 impl<'a> ListedRow<'a> {
-    fn of(view: &'a RegistryView, options: &ListOptions) -> ListedRow<'a> {
+    fn of(view: &'a RegistryView, options: &ListOptions, after: Option<&str>) -> ListedRow<'a> {
         let is_wanted = |promoter: &Promoter| options.app.as_ref().is_none_or(|app| promoter.app_id() == app);
         let mut rows: Vec<_> = view.table.iter().filter(|(promoter, _)| is_wanted(promoter)).collect();
         let all = rows.len();
-        if let Some(after) = &options.after {
-            rows.retain(|(promoter, _)| promoter.key() > after.as_str());
+        if let Some(after) = after {
+            rows.retain(|(promoter, _)| promoter.key() > after);
         }
         rows.sort_unstable_by_key(|(promoter, _)| *promoter);
         let is_cut = options.limit.is_some_and(|limit| limit < rows.len());
@@ -89,8 +91,10 @@ impl<'a> ListedRow<'a> {
             last_words::say(&format_args!("{shown} of {} promoters", self.all));
         }
         let strange = self.rows.iter().filter(|(promoter, _)| !view.is_of_configured_app(promoter)).count();
-        if strange > 0 {
-            last_words::say(&format_args!("{strange} of them are of apps that are not configured here"));
+        match strange {
+            0 => {}
+            1 => last_words::say(&"1 of them is of an app that is not configured here"),
+            _ => last_words::say(&format_args!("{strange} of them are of apps that are not configured here")),
         }
     }
 }
@@ -128,7 +132,11 @@ impl PromoterLine {
     fn of(view: &RegistryView, promoter: &Promoter, merged: &MergedPromoter<'_>) -> PromoterLine {
         let feeds = view.feeds(promoter, merged);
         let start_from = merged.start_from.value.map_or_else(|| "-".to_owned(), |start| start.to_string());
-        let sources: Vec<&str> = merged.sources().map(PromoterSource::name).collect();
+        let source = |source| match source {
+            PromoterSource::Discovery if view.table.is_unauthorised(promoter) => "discovery (not authorised)",
+            source => source.name(),
+        };
+        let sources: Vec<&str> = merged.sources().map(source).collect();
         PromoterLine([
             state(view, promoter, merged).to_owned(),
             format!("{} ({})", feeds.value, source_name(feeds.source)),
@@ -155,6 +163,8 @@ struct JsonRow<'a> {
     paused: JsonField<bool>,
     tags: JsonField<BTreeMap<&'a str, &'a str>>,
     sources: Vec<&'static str>,
+    /// Whether the upstream's list said so last; nothing where discovery has not found the promoter.
+    authorised: Option<bool>,
     /// Of the registry's record.
     updated_at: Option<String>,
 }
@@ -181,6 +191,7 @@ impl<'a> JsonRow<'a> {
             paused: JsonField { value: merged.is_paused.value, source: source_name(merged.is_paused.source) },
             tags: JsonField { value: merged.tags.value.iter().collect(), source: source_name(merged.tags.source) },
             sources: merged.sources().map(PromoterSource::name).collect(),
+            authorised: merged.is_discovered.then(|| !view.table.is_unauthorised(promoter)),
             updated_at: merged.updated_at.map(|time| time.rfc3339()),
         }
     }

@@ -4,7 +4,7 @@ use crate::changes::settings::RegisteringApp;
 use crate::cli::Failure;
 use crate::model::feed::{InvalidStartFrom, StartFrom};
 use crate::model::feed_set::{FeedSet, UnknownFeed};
-use crate::model::promoter::{AppId, Promoter};
+use crate::model::promoter::{AppId, InvalidId, Promoter};
 
 /// The word for what the configuration says.
 const DEFAULT: &str = "default";
@@ -51,9 +51,28 @@ pub fn tag(text: &str) -> Result<(String, String), InvalidTag> {
 /// # Errors
 /// [`Failure`] where a name is none of a promoter, or of an app that is not configured.
 pub fn promoters(names: &[String], apps: &[RegisteringApp]) -> Result<Vec<Promoter>, Failure> {
+    each_once(names, |name| promoter(name, apps))
+}
+
+/// The same, of any app: whether there is one the registry has to tell.
+///
+/// # Errors
+/// [`Failure`] where a name is none of a promoter.
+pub fn promoters_of_any_app(names: &[String], apps: &[RegisteringApp]) -> Result<Vec<Promoter>, Failure> {
+    each_once(names, |name| match name.split_once('/') {
+        Some((app_id, promoter_id)) => {
+            let app_id = AppId::new(app_id)
+                .map_err(|error| Failure::Refused(format!("{name}: the part before the slash {error}")))?;
+            Promoter::new(&app_id, promoter_id).map_err(|error| invalid(name, &error))
+        }
+        None => promoter(name, apps),
+    })
+}
+
+fn each_once(names: &[String], read: impl Fn(&str) -> Result<Promoter, Failure>) -> Result<Vec<Promoter>, Failure> {
     let mut promoters = Vec::with_capacity(names.len());
     for name in names {
-        let promoter = promoter(name, apps)?;
+        let promoter = read(name)?;
         if !promoters.contains(&promoter) {
             promoters.push(promoter);
         }
@@ -70,11 +89,36 @@ pub fn promoter(name: &str, apps: &[RegisteringApp]) -> Result<Promoter, Failure
         (Some((app, promoter_id)), _) => (self::app(app, apps)?, promoter_id),
         (None, [only]) => (&only.app_id, name),
         (None, _) => {
-            let refusal = format!("{name} names no app, and several are configured: write APP_ID/{name}");
-            return Err(Failure::Refused(refusal));
+            return Err(without_app(name));
         }
     };
-    Promoter::new(app, promoter_id).map_err(|error| Failure::Refused(format!("{name} {error}")))
+    Promoter::new(app, promoter_id).map_err(|error| invalid(name, &error))
+}
+
+fn without_app(name: &str) -> Failure {
+    Failure::Refused(format!("{name} names no app, and several are configured: write APP_ID/{name}"))
+}
+
+fn invalid(name: &str, error: &InvalidId) -> Failure {
+    Failure::Refused(match name {
+        "" => format!("the name of a promoter {error}"),
+        name if name.contains('/') => format!("{name}: the part behind the slash {error}"),
+        name => format!("{name} {error}"),
+    })
+}
+
+/// The key behind which a list goes on: that of a promoter, or the id alone where but one app can be meant. It may be of an app that is
+/// not configured.
+///
+/// # Errors
+/// [`Failure`] where no app is named, and several may be meant.
+pub fn behind(name: &str, app: Option<&str>, apps: &[RegisteringApp]) -> Result<String, Failure> {
+    match (name.contains('/'), app, apps) {
+        (true, ..) => Ok(name.to_owned()),
+        (false, Some(app), _) => Ok(format!("{app}/{name}")),
+        (false, None, [only]) => Ok(format!("{}/{name}", only.app_id)),
+        (false, None, _) => Err(without_app(name)),
+    }
 }
 
 /// The app of this id, which is configured.
@@ -88,8 +132,13 @@ pub fn app<'a>(name: &str, apps: &'a [RegisteringApp]) -> Result<&'a AppId, Fail
 
 /// That there is no such app, and which there are.
 pub fn unknown_app(name: &str, apps: &[RegisteringApp]) -> String {
-    let known: Vec<&str> = apps.iter().map(|app| app.app_id.as_str()).take(KNOWN_MAX).collect();
+    none_of_the_apps(name, apps.iter().map(|app| &app.app_id))
+}
+
+/// As [`unknown_app`], of apps that are known by no more than their ids.
+pub fn none_of_the_apps<'a>(name: &str, apps: impl ExactSizeIterator<Item = &'a AppId>) -> String {
     let more = if apps.len() > KNOWN_MAX { ", …" } else { "" };
+    let known: Vec<&str> = apps.map(AppId::as_str).take(KNOWN_MAX).collect();
     format!("{name} is none of the configured apps: {}{more}", known.join(", "))
 }
 
@@ -120,6 +169,27 @@ mod tests {
         assert_eq!(error, "o1 names no app, and several are configured: write APP_ID/o1");
         assert_eq!(keys(&["wx3/o1"], &["wx1", "wx2"]).unwrap_err(), "wx3 is none of the configured apps: wx1, wx2");
         assert!(keys(&["wx1/o 1"], &["wx1"]).is_err());
+        assert_eq!(keys(&[""], &["wx1"]).unwrap_err(), "the name of a promoter is empty");
+        assert_eq!(keys(&["wx1/"], &["wx1"]).unwrap_err(), "wx1/: the part behind the slash is empty");
+    }
+
+    #[test]
+    fn a_promoter_of_any_app_is_named_with_it() {
+        let of_any_app = |name: &str| promoters_of_any_app(&[name.to_owned()], &apps(&["wx1"]));
+        for (name, key) in [("other/oX", "other/oX"), ("oX", "wx1/oX")] {
+            assert_eq!(of_any_app(name).unwrap()[0].key(), key);
+        }
+        assert_eq!(of_any_app("/oX").unwrap_err().to_string(), "/oX: the part before the slash is empty");
+        assert!(of_any_app("other/o/X").is_err());
+    }
+
+    #[test]
+    fn a_list_goes_on_behind_an_id_alone_where_one_app_can_be_meant() {
+        let behind = |name, app, ids: &[&str]| behind(name, app, &apps(ids)).map_err(|failure| failure.to_string());
+        assert_eq!(behind("oV", None, &["wx1"]).unwrap(), "wx1/oV");
+        assert_eq!(behind("oV", Some("wx2"), &["wx1", "wx2"]).unwrap(), "wx2/oV");
+        assert_eq!(behind("other/oV", None, &["wx1"]).unwrap(), "other/oV");
+        assert!(behind("oV", None, &["wx1", "wx2"]).unwrap_err().contains("write APP_ID/oV"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file as it was at one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,11 @@ impl WatchedFile {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         });
         WatchedFile { path, stamp }
+    }
+
+    /// Where it is, if it could be opened: what names no file may be a secret in the wrong place, and is not told.
+    pub fn opened_path(&self) -> Option<&Path> {
+        self.stamp.as_ref().map(|_| self.path.as_path())
     }
 
     /// The same file as it is now. Blocks.

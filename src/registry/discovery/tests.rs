@@ -95,10 +95,34 @@ fn who_was_removed_by_an_operator_stays_so_without_the_tombstone_until_he_is_lis
     // An operator's record counts.
     table.apply(&promoter(0), SourceUpdate::Registry(Some(PromoterRecord::default())));
     assert!(table.get(&promoter(0)).is_some());
-    let plan = DiscoveryPlan::new(&list(0..2), &table, TEN);
-    assert_eq!((plan.counts.kept_removed, plan.counts.unchanged, plan.writes.len()), (0, 2, 0), "he is polled");
     let plan = DiscoveryPlan::new(&list([1]), &table, RemovalLimit::Percent(0));
     assert_eq!((plan.writes, plan.counts.removed), (vec![(promoter(0), None)], 0));
+}
+
+#[test]
+fn who_was_removed_and_is_registered_again_is_found_with_his_tags_by_the_next_list_that_tells_of_him() {
+    let mut table =
+        known([(0, DiscoveryStatus::Removed), (1, DiscoveryStatus::Removed), (2, DiscoveryStatus::Removed)]);
+    for number in 0..3 {
+        table.apply(&promoter(number), SourceUpdate::Registry(Some(PromoterRecord::default())));
+    }
+    let tags = Tags::new([("role_id", "7")]).unwrap();
+    let listed = |is_authorised| Listed { is_authorised, tags: tags.clone() };
+    let listed =
+        [(promoter(0), listed(Some(true))), (promoter(1), listed(Some(false))), (promoter(2), listed(None))].into();
+    let plan = DiscoveryPlan::new(&DiscoveryList { listed, ..DiscoveryList::default() }, &table, TEN);
+    assert_eq!((plan.counts.found, plan.counts.changed, plan.counts.unchanged), (1, 1, 1));
+    carry_out(&mut table, &plan);
+    for (number, status) in [(0, DiscoveryStatus::Authorized), (1, DiscoveryStatus::Unauthorized)] {
+        let found = table.discovered(&promoter(number)).unwrap();
+        assert_eq!((found.status, &found.tags), (status, &tags));
+        let merged = table.get(&promoter(number)).unwrap();
+        assert_eq!((merged.tags.value, merged.is_paused.value), (&tags, false));
+    }
+    assert_eq!(table.discovered(&promoter(2)).unwrap().status, DiscoveryStatus::Removed, "nothing is told of him");
+    // The tombstone of another writer acts as ever.
+    table.apply(&promoter(0), SourceUpdate::Registry(None));
+    assert!(table.get(&promoter(0)).is_none());
 }
 
 #[test]

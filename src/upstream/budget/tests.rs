@@ -318,6 +318,20 @@ async fn what_the_upstream_has_told_of_the_day_is_known_until_the_day_ends() {
     assert_eq!(told(NOON.plus(86_400)), None);
 }
 
+#[test]
+fn the_limit_that_is_known_is_the_lesser_of_what_is_configured_and_what_was_told() {
+    let told = Some(DailyQuota { limit: 10_000, used: 3000 });
+    for (limit, told, known) in [
+        (0, None, None),
+        (500, None, Some(500)),
+        (0, told, Some(10_000)),
+        (500, told, Some(500)),
+        (20_000, told, Some(10_000)),
+    ] {
+        assert_eq!(DayUsage { limit, spent: 0, told }.known_limit(), known);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_next_call_has_to_wait_until_it_is_earned() {
     let budget = per_day(24);
