@@ -115,8 +115,8 @@ fn a_stranger(context: &Context) -> Result<()> {
         Ok(cause(&ports[0])?.zip(cause(&ports[1])?))
     })?;
     println!("told {:?} after the second one began", began.elapsed());
-    let owned = stranger.assignment()?.elements();
-    let owned: Vec<i32> = owned.iter().map(|element| element.partition()).collect();
+    let assignment = stranger.assignment()?;
+    let owned: Vec<i32> = assignment.elements().iter().map(|element| element.partition()).collect();
     for told in [&told.0, &told.1] {
         ensure!(told["severity"] == "stopped" && told["partitions"] == json!(owned), "{owned:?}: {told}");
         ensure!(told["text"].as_str().is_some_and(|text| text.contains("billing-")), "{told}");
