@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use self::foreign_member::FOREIGN_MEMBER;
 use super::observed::ObservedConnector;
 use super::open_breakers::{AppStop, BreakerMeaning, InterfaceHold, classify};
 use crate::clock;
@@ -21,9 +22,12 @@ use crate::upstream::breaker::OpenBreaker;
 
 mod at_risk;
 
+mod foreign_member;
+
 mod held_up;
 
 pub use at_risk::{DEAD_LETTERS_NEW, LATENESS_NEARLY_USED};
+pub use foreign_member::FOREIGN_MEMBER_ACTION;
 pub use held_up::REGISTRY_HELD_UP;
 
 /// How long something may wait to be committed, in milliseconds, before that is told.
@@ -49,7 +53,7 @@ pub const PARKED_ACTION: &str = "ask them to authorise, or remove them; they are
 pub(super) fn codes() -> impl Iterator<Item = &'static str> {
     let stops = AppStop::ALL.into_iter().map(AppStop::code);
     let holds = InterfaceHold::ALL.into_iter().map(InterfaceHold::code);
-    let named = [LOG_NOT_OPEN, KAFKA_SILENT, NOT_COMMITTED, REGISTRY_HELD_UP, LATE, PARKED];
+    let named = [LOG_NOT_OPEN, KAFKA_SILENT, NOT_COMMITTED, FOREIGN_MEMBER, REGISTRY_HELD_UP, LATE, PARKED];
     named.into_iter().chain(at_risk::CODES).chain(stops).chain(holds)
 }
 
@@ -125,7 +129,12 @@ pub fn causes(observed: &ObservedConnector) -> Vec<StatusCause> {
         causes.extend(of_breakers);
         causes.extend(of_feeds(app, is_explained));
     }
-    // It explains nothing that is late: who is polled is polled on.
+    // These explain nothing that is late: who is polled here is polled on.
+    causes.extend(
+        observed
+            .healths()
+            .filter_map(|(pipeline, health)| foreign_member::cause(pipeline, &health.foreign_members.all())),
+    );
     causes.extend(held_up::cause(&observed.polls.health.registry.all(), clock::now()));
     causes.extend(at_risk::causes(observed));
     // A stable sort: among those that are as bad as each other, Kafka's stay in front of the apps'.
@@ -370,6 +379,20 @@ mod tests {
         assert_eq!(codes, [(LATENESS_NEARLY_USED, Severity::Note)]);
         assert!(first[0].since.is_some());
         assert_eq!(causes(&observed), first);
+    }
+
+    #[test]
+    fn who_is_in_the_group_of_a_pipeline_and_is_no_instance_is_a_cause_of_it() {
+        use crate::telemetry::health::foreign_members::{SeenMember, tests::foreign};
+
+        let observed = ObservedConnector::for_tests();
+        let member = foreign("rdkafka-1", &[7]);
+        observed.polls.health.foreign_members.set(vec![SeenMember { member, since: UnixMillis(0) }]);
+        let told = causes(&observed);
+        let codes: Vec<_> = told.iter().map(|cause| (cause.code, cause.pipeline, cause.severity)).collect();
+        assert_eq!(codes, [(FOREIGN_MEMBER, Some(pipeline::POLLS), Severity::Stopped)]);
+        observed.polls.health.foreign_members.set(Vec::new());
+        assert_eq!(causes(&observed), []);
     }
 
     #[test]

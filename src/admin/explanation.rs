@@ -43,6 +43,8 @@ pub enum PromoterPlace {
     NoSession(String),
     /// The group says that it is the instance's that is named, which does not tell how it polls.
     Untold(String),
+    /// It belongs to the member of the group that is described, which is no instance.
+    Foreign(String),
     /// No instance is in the group, or none has it yet.
     Nobody,
     /// Neither an instance tells nor the group.
@@ -88,7 +90,7 @@ pub struct Explanation {
     pub promoter: String,
     pub as_of: String,
     pub partition: Option<i32>,
-    /// here, restoring, elsewhere, no_session, untold, nobody or unknown.
+    /// here, restoring, elsewhere, no_session, untold, foreign, nobody or unknown.
     pub place: &'static str,
     /// Whom the place names.
     pub instance: Option<String>,
@@ -234,6 +236,7 @@ impl PromoterPlace {
             PromoterPlace::Elsewhere(_) => "elsewhere",
             PromoterPlace::NoSession(_) => "no_session",
             PromoterPlace::Untold(_) => "untold",
+            PromoterPlace::Foreign(_) => "foreign",
             PromoterPlace::Nobody => "nobody",
             PromoterPlace::Unknown => "unknown",
         }
@@ -246,7 +249,7 @@ impl PromoterPlace {
             | PromoterPlace::Elsewhere(instance)
             | PromoterPlace::NoSession(instance)
             | PromoterPlace::Untold(instance) => Some(instance),
-            PromoterPlace::Nobody | PromoterPlace::Unknown => None,
+            PromoterPlace::Foreign(_) | PromoterPlace::Nobody | PromoterPlace::Unknown => None,
         }
     }
 }

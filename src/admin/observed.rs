@@ -65,9 +65,13 @@ impl ObservedConnector {
 
     /// The pipelines by name, as they are now.
     pub fn pipelines(&self) -> Vec<(&'static str, HealthSnapshot)> {
-        let polls = Some((pipeline::POLLS, &*self.polls.health));
+        self.healths().map(|(name, health)| (name, health.snapshot())).collect()
+    }
+
+    /// What the pipelines note of themselves, by name.
+    pub fn healths(&self) -> impl Iterator<Item = (&'static str, &PipelineHealth)> {
+        let polls = (pipeline::POLLS, &*self.polls.health);
         let requests = self.requests.as_ref().map(|requests| (pipeline::REQUESTS, &*requests.health));
-        let snapshot = |(name, health): (_, &PipelineHealth)| (name, health.snapshot());
-        polls.into_iter().chain(requests).map(snapshot).collect()
+        std::iter::once(polls).chain(requests)
     }
 }

@@ -26,6 +26,7 @@ use super::transaction::probe::try_transaction;
 use crate::commit::log::{LogError, OpenError};
 use crate::model::age::AgeLimits;
 use crate::model::promoter::IdKind;
+use crate::telemetry::health::foreign_members::ForeignMember;
 
 pub use super::facts_log::inspection::InspectedState;
 pub use super::transaction::probe::TriedTransaction;
@@ -38,11 +39,14 @@ pub struct Inspection {
     id_kinds: Arc<HashMap<String, IdKind>>,
 }
 
+/// Of more members that are no instances than this only the number is told.
+const FOREIGN_NAMED_MAX: usize = 5;
+
 /// Who is in the group of the instances.
 #[derive(Debug)]
 pub struct InspectedGroup {
     pub instances: usize,
-    /// Why this instance could not join it.
+    /// Why this instance could not join it, or would not be given what others do not work on.
     pub problems: Vec<String>,
 }
 
@@ -136,6 +140,7 @@ impl Inspection {
             problems.extend(remedy_of(RDKafkaErrorCode::InvalidSessionTimeout));
         }
         let (admin, name) = (admin_client(&self.settings)?, self.settings.name.clone());
+        let registry = &self.settings.topics.registry;
         let members = blocking(move || {
             GroupMembers::fetch(admin.inner(), &name, CALL_TIMEOUT).map_err(|error| {
                 OpenError::Again(LogError::because(format!("the consumer group {name} can't be looked at"), error))
@@ -145,8 +150,11 @@ impl Inspection {
         if members.are_foreign() {
             let remedy = remedy_of(RDKafkaErrorCode::InconsistentGroupProtocol).unwrap_or_default();
             problems.push(format!("the consumer group {} can't be joined: {remedy}", self.settings.name));
+            return Ok(InspectedGroup { instances: 0, problems });
         }
-        Ok(InspectedGroup { instances: members.count(), problems })
+        let foreign = members.foreign(&self.settings, registry);
+        problems.extend(of_foreign(&self.settings.name, &foreign));
+        Ok(InspectedGroup { instances: members.count() - foreign.len(), problems })
     }
 
     /// Whether the brokers take the session's time-out. Where they do not tell, the joining will.
@@ -195,6 +203,20 @@ impl Inspection {
             }
         }
     }
+}
+
+/// The first few of those that are no instances, in words.
+fn of_foreign(group: &str, foreign: &[ForeignMember]) -> Vec<String> {
+    let named = foreign.iter().take(FOREIGN_NAMED_MAX).map(ForeignMember::named);
+    let is_in = |member| {
+        format!(
+            "{member} is in the consumer group {group} and is no instance of this connector: nobody works on what it is given; \
+             stop it, or give it another group.id"
+        )
+    };
+    let more = foreign.len().saturating_sub(FOREIGN_NAMED_MAX);
+    let more = (more > 0).then(|| format!("{more} more members of the consumer group {group} are no instances"));
+    named.map(is_in).chain(more).collect()
 }
 
 fn remedy_of(refusal: RDKafkaErrorCode) -> Option<String> {

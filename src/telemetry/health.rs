@@ -6,12 +6,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use self::foreign_members::ForeignMembers;
 use self::hold_ups::RegistryHoldUps;
 use super::buckets::{BucketCounts, QUICK};
 use crate::clock;
 use crate::model::time::UnixMillis;
 
 pub use outcomes::{PerSessionEnd, PerTransactionOutcome, SessionEnd, TransactionOutcome};
+
+pub mod foreign_members;
 
 pub mod hold_ups;
 
@@ -38,6 +41,8 @@ pub struct PipelineHealth {
     pub sessions: PerSessionEnd<AtomicU64>,
     /// Of the polls: what of the registry can't be read on now.
     pub registry: RegistryHoldUps,
+    /// Who else is in its group.
+    pub foreign_members: ForeignMembers,
 }
 
 #[derive(Debug)]
@@ -112,6 +117,7 @@ impl Default for PipelineHealth {
             transaction_durations: BucketCounts::new(QUICK),
             sessions: PerSessionEnd::new(|_| AtomicU64::default()),
             registry: RegistryHoldUps::default(),
+            foreign_members: ForeignMembers::default(),
         }
     }
 }

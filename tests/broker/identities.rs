@@ -1,24 +1,34 @@
 //! Who is who in the group: names that change, one name for two, members of another kind, and a roll from one life of every
 //! instance to the next.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use promoter_connector::model::promoter::Promoter;
+use promoter_connector::model::shard::Shard;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use serde_json::{Value, json};
 
+use super::commands::told as told_by;
 use super::world::{
     BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, member_config, wait_for_records,
 };
+use crate::harness::admin_port::{AdminPort, opened};
 use crate::harness::case::Case;
 use crate::harness::context::Context;
 use crate::harness::simulator::Simulator;
 use crate::harness::wait::wait_until;
 
+const FOREIGN: &str = "a member of the consumer group is no instance";
+
 pub const CASES: &[Case] = &[
     Case::shared("identity: every instance is stopped and started in turn", a_roll),
     Case::shared("identity: who is killed under one name goes on under another", another_name),
     Case::shared("identity: of two that run under one name the first ends and says so", one_name_twice),
-    Case::shared("identity: a stranger in the group takes a part and gives it back", a_stranger),
+    Case::shared(
+        "identity: a stranger in the group takes a part, is named by all that look, and gives it back",
+        a_stranger,
+    ),
 ];
 
 /// As one of several instances that miss each other soon.
@@ -72,21 +82,76 @@ fn one_name_twice(context: &Context) -> Result<()> {
     second.must_run()
 }
 
-/// Polls nothing of what it is given, as a consumer of somebody who has taken the group's name for his own.
+/// Polls nothing of what it is given, as a consumer of somebody who has taken the group's name for his own. Whoever looks says so, an
+/// instance that owns nothing too, as long as it is there.
 fn a_stranger(context: &Context) -> Result<()> {
+    const PARTITIONS: i32 = 2;
     let simulator = lively(context, "15s")?;
-    let one = context.connector("one", &config(context, &simulator, "one"), &[])?;
+    let config_of = |instance| {
+        let config = opened(&config(context, &simulator, instance)).replace("partitions = 3", "partitions = 2");
+        format!("{config}\ncommands = {{ enabled = false }}")
+    };
+    let one = context.connector("one", &config_of("one"), &[])?;
     wait_for_records(context, &one, "orders", 1)?;
-    let stranger: BaseConsumer = member_config(context, context.topics().prefix()).create()?;
+    let stranger: BaseConsumer =
+        member_config(context, context.topics().prefix()).set("client.id", "billing").create()?;
     stranger.subscribe(&[&context.topics().name("registry")])?;
     wait_until("it is given a partition", BOUND, || {
         one.must_run()?;
         stranger.poll(Duration::from_millis(100));
         Ok((stranger.assignment()?.count() > 0).then_some(()))
     })?;
-    let opened = one.log()?.matches(OPEN).count();
+    let two = context.connector("two", &config_of("two"), &[])?;
+    let ports = [AdminPort::of(&one)?, AdminPort::of(&two)?];
+    let cause = |port: &AdminPort| -> Result<Option<Value>> {
+        let status = port.json("/api/v1/status")?.1;
+        let causes = status["causes"].as_array().into_iter().flatten();
+        Ok(causes.filter(|cause| cause["code"] == "foreign_member").cloned().next())
+    };
+    let began = Instant::now();
+    let told = wait_until("both tell who is there", BOUND, || {
+        // Or it would not take part when the second one joins.
+        stranger.poll(Duration::from_millis(100));
+        Ok(cause(&ports[0])?.zip(cause(&ports[1])?))
+    })?;
+    println!("told {:?} after the second one began", began.elapsed());
+    let assignment = stranger.assignment()?;
+    let owned: Vec<i32> = assignment.elements().iter().map(|element| element.partition()).collect();
+    for told in [&told.0, &told.1] {
+        ensure!(told["severity"] == "stopped" && told["partitions"] == json!(owned), "{owned:?}: {told}");
+        ensure!(told["text"].as_str().is_some_and(|text| text.contains("billing-")), "{told}");
+    }
+    let log = one.log()?;
+    let line = log.lines().find(|line| line.contains(FOREIGN)).context("the log tells as well")?;
+    let line: Value = serde_json::from_str(line)?;
+    ensure!(line["level"] == "WARN" && line["client_id"] == "billing", "{line}");
+    ensure!(line["member"].as_str().is_some_and(|member| member.starts_with("billing-")), "{line}");
+
+    let mut keys = (1..=PROMOTERS).map(|number| format!("wx_simulated/oSimulated{number:06}"));
+    let partition_of = |key: &String| Promoter::from_key(key).map(|promoter| Shard::of(&promoter, PARTITIONS).0);
+    let key = keys.find(|key| partition_of(key).is_ok_and(|partition| owned.contains(&partition)));
+    let key = key.context("some promoter is in its partition")?;
+    for port in &ports {
+        let told = port.get(&format!("/api/v1/promoters/{key}"))?.1;
+        ensure!(told.contains("foreign_member since") && told.contains("billing-"), "{told}");
+    }
+    let [first, second] = [ports[0].address(), ports[1].address()];
+    let command = ["explain", &key, "--at", first, "--at", second];
+    let explained = told_by(context, &config_of("one"), &command, 0)?;
+    ensure!(explained.contains("is no instance of this connector, so nobody polls it: billing-"), "{explained}");
+    let checked = told_by(context, &config_of("one"), &["check"], 2)?;
+    ensure!(checked.contains("✗ group") && checked.contains("billing-"), "{checked}");
+
     drop(stranger);
-    one.wait_logged(OPEN, opened + 1, BOUND)?;
+    for connector in [&one, &two] {
+        connector.wait_logged("that is no instance owns nothing any more", 1, BOUND)?;
+    }
+    ensure!(cause(&ports[0])?.is_none() && cause(&ports[1])?.is_none(), "the cause ends with it");
+    two.wait_logged(OPEN, 1, BOUND)?;
+    let checked = told_by(context, &config_of("one"), &["check"], 0)?;
+    ensure!(checked.contains("2 instances in it now"), "{checked}");
+    let explained = told_by(context, &config_of("one"), &command, 0)?;
+    ensure!(explained.contains("is owned by") && !explained.contains("billing"), "{explained}");
     context.settle(&simulator, SETTLE)?;
     one.must_run()
 }

@@ -295,7 +295,7 @@ impl<'a> Group<'a> {
             },
             topic_policy: TopicPolicy::Check,
         };
-        let member = GroupMember::join(&settings, &self.name, &self.topic, Arc::new(observer))?;
+        let member = GroupMember::join(&settings, &self.name, &self.topic, Arc::new(observer), Arc::default())?;
         Ok(Member { member, changes: None, owned: BTreeMap::new(), runtime: runtime()? })
     }
 

@@ -5,7 +5,7 @@ use super::{
     ExplanationLine, FeedFinding, FoundRegistration, LineSign, ParkedFinding, PromoterFindings, PromoterPlace,
 };
 use crate::admin::ages::duration;
-use crate::admin::causes::{PARKED_ACTION, REGISTRY_HELD_UP, Severity, StatusCause};
+use crate::admin::causes::{FOREIGN_MEMBER_ACTION, PARKED_ACTION, REGISTRY_HELD_UP, Severity, StatusCause};
 use crate::admin::status::QuotaStatus;
 use crate::model::time::UnixTime;
 use crate::poll::freshness::FeedCondition;
@@ -72,6 +72,10 @@ fn place(PromoterFindings { partition, place, .. }: &PromoterFindings) -> Explan
         PromoterPlace::Untold(instance) => trouble(format!(
             "{partition} is owned by {instance}, as the group says, which was not asked or does not answer at its admin \
              port; one that has ended stays in the group for its session. What follows stands in Kafka"
+        )),
+        PromoterPlace::Foreign(member) => trouble(format!(
+            "{partition} is owned by a member of the consumer group that is no instance of this connector, so nobody polls it: \
+             {member}; do: {FOREIGN_MEMBER_ACTION}. What follows stands in Kafka"
         )),
         PromoterPlace::Nobody => trouble(format!(
             "no instance answers, and none owns {partition}: nobody polls it. What follows stands in Kafka"

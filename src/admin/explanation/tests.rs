@@ -127,6 +127,11 @@ fn where_no_instance_tells_it_is_said_what_the_rest_rests_on() {
         "{untold}"
     );
     assert!(untold.contains("· touches: complete to 2022-11-17T03:15:00Z, 45m ago\n· orders: not begun yet\n"));
+    let foreign = PromoterPlace::Foreign("rdkafka-1 at 10.0.0.7 (partition 7 of promoter.registry)".to_owned());
+    let told = place(foreign.clone());
+    assert!(told.contains("✗ partition 7 is owned by a member of the consumer group that is no instance"), "{told}");
+    assert!(told.contains("rdkafka-1 at 10.0.0.7 (partition 7 of promoter.registry); do: stop that program"), "{told}");
+    assert_eq!((foreign.name(), foreign.instance()), ("foreign", None));
     let elsewhere = text(found(PromoterPlace::Elsewhere("pc-0".to_owned()), FoundRegistration::Untold, vec![]));
     assert!(elsewhere.contains("partition 7 is not owned by pc-0: ask the others"), "{elsewhere}");
     assert!(!elsewhere.contains("nobody has registered"), "it can't know");
@@ -141,6 +146,7 @@ fn each_place_has_a_word_of_its_own() {
         PromoterPlace::Elsewhere(name()),
         PromoterPlace::NoSession(name()),
         PromoterPlace::Untold(name()),
+        PromoterPlace::Foreign(name()),
         PromoterPlace::Nobody,
         PromoterPlace::Unknown,
     ];

@@ -4,7 +4,7 @@ use crate::admin::explanation::{FeedFinding, FoundRegistration, PromoterFindings
 use crate::changes::committed_progress;
 use crate::changes::registry_view::RegistryView;
 use crate::clock;
-use crate::kafka::group::partition_owners;
+use crate::kafka::group::partition_owners::{self, PartitionOwner};
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
@@ -48,7 +48,8 @@ fn place(view: &RegistryView, partition: i32, polled_by: Option<String>) -> Prom
         return PromoterPlace::Here(instance);
     }
     match partition_owners::owner(&view.settings.kafka, partition) {
-        Ok(Some(instance)) => PromoterPlace::Untold(instance),
+        Ok(Some(PartitionOwner::Instance(instance))) => PromoterPlace::Untold(instance),
+        Ok(Some(PartitionOwner::Foreign(member))) => PromoterPlace::Foreign(member.named()),
         Ok(None) => PromoterPlace::Nobody,
         Err(error) => {
             last_words::say(&format_args!("{error:#}"));

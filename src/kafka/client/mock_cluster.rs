@@ -59,6 +59,15 @@ impl MockCluster {
     }
 }
 
+#[cfg(test)]
+impl MockCluster {
+    /// From now on it answers nobody, and goes on to take what it is sent.
+    pub fn fall_silent(&self) {
+        let cluster = self.owner.client().mock_cluster().unwrap();
+        cluster.broker_round_trip_time(1, std::time::Duration::from_secs(3600)).unwrap();
+    }
+}
+
 #[allow(unsafe_code, reason = "a setting of the mock cluster that rdkafka does not offer, argued below")]
 fn shorten_first_join(owner: &BaseConsumer<LogContext>) {
     // SAFETY: the client's pointer is valid as long as the client, which is borrowed for the call. The mock cluster was

@@ -13,6 +13,8 @@ pub(super) mod supplied;
 
 pub(super) mod ended_aside;
 
+pub(super) mod stuck_client;
+
 pub(crate) mod credentials;
 
 mod native;

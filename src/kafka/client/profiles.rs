@@ -14,6 +14,8 @@ use super::supplied::ClientSetup;
 /// The most that a produce request holds for a partition: librdkafka's default.
 pub const BATCH_BYTES: usize = 1_000_000;
 
+const CLIENT_ID: &str = "client.id";
+
 /// Of every client.
 const DEFAULTS: [(&str, &str); 3] = [
     // What brokers may ask of clients' metrics (KIP-714) costs about 90 kB of histograms for each client and broker.
@@ -27,9 +29,16 @@ const DEFAULTS: [(&str, &str); 3] = [
 const NO_OFFSETS: [(&str, &str); 2] = [("enable.auto.commit", "false"), ("enable.auto.offset.store", "false")];
 
 impl Settings {
+    /// What brokers are told that each client is called: what the last of the properties says, else the connector's name and the
+    /// instance's.
+    pub fn client_id(&self) -> String {
+        let set = self.properties.iter().rfind(|(key, _)| key == CLIENT_ID);
+        set.map_or_else(|| format!("{}-{}", self.name, self.instance_id), |(_, value)| value.clone())
+    }
+
     fn config(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientSetup {
         let mut config = ClientConfig::new();
-        config.set("client.id", format!("{}-{}", self.name, self.instance_id));
+        config.set(CLIENT_ID, self.client_id());
         for (key, value) in DEFAULTS.iter().chain(defaults) {
             config.set(*key, *value);
         }
@@ -219,5 +228,6 @@ mod tests {
             assert_eq!(config.get("session.timeout.ms"), Some("9000"));
             assert_eq!(config.get("client.id"), Some("mine"));
         }
+        assert_eq!(settings.client_id(), "mine");
     }
 }

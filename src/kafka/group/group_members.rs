@@ -8,9 +8,14 @@ use rdkafka::error::KafkaResult;
 use rdkafka::groups::GroupMemberInfo;
 
 use super::assignment::assigned;
+use crate::kafka::client::settings::Settings;
+use crate::telemetry::health::foreign_members::ForeignMember;
+use crate::text::bounded;
 
 /// Ends the member id that the group makes of an instance's name: a dash and a UUID.
 const SUFFIX_BYTES: usize = 37;
+/// Of a text that a member of others says of itself, so many characters are told.
+const TOLD_MAX: usize = 150;
 
 /// What the members of a group are called, and what they own.
 pub struct GroupMembers {
@@ -19,8 +24,18 @@ pub struct GroupMembers {
     protocol: String,
 }
 
+/// Whose a partition is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PartitionOwner {
+    /// The instance of this name.
+    Instance(String),
+    Foreign(ForeignMember),
+}
+
 struct ListedMember {
     id: String,
+    client_id: String,
+    host: String,
     /// In the consumer protocol; empty where there is none, as before a group has shared out what it owns.
     assignment: Vec<u8>,
 }
@@ -38,6 +53,9 @@ impl GroupMembers {
         let members = groups.groups().iter().flat_map(|group| group.members());
         let member = |member: &GroupMemberInfo| ListedMember {
             id: member.id().to_owned(),
+            client_id: member.client_id().to_owned(),
+            // As Java writes an address that has no name.
+            host: member.client_host().trim_start_matches('/').to_owned(),
             assignment: member.assignment().unwrap_or_default().to_owned(),
         };
         let protocol = groups.groups().first().map_or("", |group| group.protocol()).to_owned();
@@ -58,12 +76,29 @@ impl GroupMembers {
         self.members.iter().any(|member| instance_of(&member.id) == Some(instance_id))
     }
 
-    /// Who owns the partition of this topic: an instance's name, or the member id of something else.
-    pub fn owner(&self, topic: &str, partition: i32) -> Option<&str> {
+    /// Whether nobody has anything now, for the group is about to share it out.
+    pub fn are_sharing_out(&self) -> bool {
+        self.protocol.is_empty()
+    }
+
+    /// Who owns the partition of this topic.
+    pub fn owner(&self, settings: &Settings, topic: &str, partition: i32) -> Option<PartitionOwner> {
         let owns = |member: &&ListedMember| {
             assigned(&member.assignment, topic).is_some_and(|partitions| partitions.contains(&partition))
         };
-        self.members.iter().find(owns).map(|member| instance_of(&member.id).unwrap_or(&member.id))
+        let member = self.members.iter().find(owns)?;
+        Some(match instance_of(&member.id) {
+            Some(name) if !member.is_foreign(settings) => PartitionOwner::Instance(name.to_owned()),
+            _ => PartitionOwner::Foreign(member.told(topic)),
+        })
+    }
+
+    /// Those that are no instances, each with what it owns of the topic, which may be nothing; by their ids.
+    pub fn foreign(&self, settings: &Settings, topic: &str) -> Vec<ForeignMember> {
+        let foreign = self.members.iter().filter(|member| member.is_foreign(settings));
+        let mut foreign: Vec<ForeignMember> = foreign.map(|member| member.told(topic)).collect();
+        foreign.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        foreign
     }
 
     /// How many of the topic's `partitions` are nobody's: none while the group shares them out, or has no members.
@@ -91,13 +126,61 @@ impl GroupMembers {
     }
 }
 
+impl ListedMember {
+    /// Whether it is no instance.
+    ///
+    /// A group calls a member of a fixed name, as all instances are, by that name and a UUID, and any other by its `client.id` and a
+    /// UUID. So one whose id begins with its client id has no fixed name, and one whose id is of another form is no member of a classic
+    /// group. What has a fixed name of its own can't be told from an instance.
+    ///
+    /// An instance's client id is unlike its name unless an operator has set one. Where that is what this instance is called, the
+    /// others may have theirs in the same way, and nothing is to be learnt of it; and who bears this instance's name is this instance,
+    /// or one that takes its place. An operator who sets one `client.id` for all, and names another instance like that, has that one
+    /// taken for foreign.
+    fn is_foreign(&self, settings: &Settings) -> bool {
+        let own = &settings.instance_id;
+        match instance_of(&self.id) {
+            None => true,
+            Some(name) => name == self.client_id && name != own && settings.client_id() != *own,
+        }
+    }
+
+    fn told(&self, topic: &str) -> ForeignMember {
+        let mut partitions = assigned(&self.assignment, topic).unwrap_or_default();
+        partitions.sort_unstable();
+        ForeignMember {
+            id: told_id(&self.id),
+            client_id: bounded(&self.client_id, TOLD_MAX).to_owned(),
+            host: bounded(&self.host, TOLD_MAX).to_owned(),
+            topic: topic.to_owned(),
+            partitions,
+        }
+    }
+}
+
+/// A long one without its middle: by its end it is told from others.
+fn told_id(member_id: &str) -> String {
+    let (name, suffix) = member_id.split_at(instance_of(member_id).map_or(member_id.len(), str::len));
+    match bounded(name, TOLD_MAX) {
+        whole if whole.len() == name.len() => member_id.to_owned(),
+        beginning => format!("{beginning}…{suffix}"),
+    }
+}
+
+/// The name that stands before the dash and the UUID.
 fn instance_of(member_id: &str) -> Option<&str> {
-    member_id.get(..member_id.len().checked_sub(SUFFIX_BYTES)?)
+    let (name, suffix) = member_id.split_at_checked(member_id.len().checked_sub(SUFFIX_BYTES)?)?;
+    let is_digit = |(place, byte): (usize, u8)| match place {
+        0 | 9 | 14 | 19 | 24 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    suffix.bytes().enumerate().all(is_digit).then_some(name)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::kafka::client::settings::tests::settings;
 
     impl GroupMembers {
         /// The same while it shares out what its members own.
@@ -109,10 +192,20 @@ pub(super) mod tests {
     /// A group at rest, whose instances own these partitions of "topic".
     pub fn owning(instances: &[(&str, &[i32])]) -> GroupMembers {
         let member = |(name, partitions): &(&str, &[i32])| ListedMember {
-            id: format!("{name}-{UUID}"),
             assignment: assignment("topic", partitions),
+            ..owning_nothing(format!("{name}-{UUID}"))
         };
         GroupMembers { members: instances.iter().map(member).collect(), protocol: PROTOCOL.into() }
+    }
+
+    /// The same with one more member, which owns these partitions of "topic".
+    pub fn with_stranger(mut members: GroupMembers, id: &str, client_id: &str, partitions: &[i32]) -> GroupMembers {
+        members.members.push(ListedMember {
+            client_id: client_id.to_owned(),
+            assignment: assignment("topic", partitions),
+            ..owning_nothing(id.to_owned())
+        });
+        members
     }
 
     /// Of one topic, as the consumer protocol writes it.
@@ -135,7 +228,7 @@ pub(super) mod tests {
         assert_eq!(owning(&[]).unowned("topic", 5), 0);
     }
 
-    const UUID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    pub const UUID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
     fn of(names: &[&str]) -> GroupMembers {
         let ids = names.iter().map(|name| format!("{name}-{UUID}"));
@@ -143,7 +236,8 @@ pub(super) mod tests {
     }
 
     fn owning_nothing(id: String) -> ListedMember {
-        ListedMember { id, assignment: Vec::new() }
+        let client_id = format!("connector-{id}");
+        ListedMember { id, client_id, host: "10.0.0.7".into(), assignment: Vec::new() }
     }
 
     #[test]
@@ -169,5 +263,42 @@ pub(super) mod tests {
         assert!(sharing(&["one"], "range").are_foreign());
         assert!(!sharing(&["one"], PROTOCOL).are_foreign() && !sharing(&["one"], "").are_foreign());
         assert!(!sharing(&[], "range").are_foreign());
+    }
+
+    fn foreign(settings: &Settings, members: &GroupMembers) -> Vec<String> {
+        members.foreign(settings, "topic").into_iter().map(|member| member.id).collect()
+    }
+
+    #[test]
+    fn who_has_no_fixed_name_is_no_instance() {
+        let (settings, id) = (settings(&[]), format!("sarama-{UUID}"));
+        let members = with_stranger(owning(&[("one", &[0]), ("two", &[3])]), &id, "sarama", &[2, 1]);
+        let told = members.foreign(&settings, "topic");
+        assert_eq!(told.len(), 1);
+        assert_eq!((&told[0].id, &told[0].partitions[..], told[0].host.as_str()), (&id, &[1, 2][..], "10.0.0.7"));
+        assert_eq!(members.owner(&settings, "topic", 3), Some(PartitionOwner::Instance("two".into())));
+        assert_eq!(members.owner(&settings, "topic", 2), Some(PartitionOwner::Foreign(told[0].clone())));
+        assert_eq!(members.owner(&settings, "topic", 4), None);
+
+        let of_another_form = format!("two-{}", UUID.replace('f', "g"));
+        for id in ["", "two", UUID, of_another_form.as_str()] {
+            let members = with_stranger(owning(&[("one", &[0])]), id, "connector-two", &[]);
+            assert_eq!(foreign(&settings, &members), [id], "not called as a member of a fixed name is");
+        }
+        let id = format!("{}-{UUID}", "x".repeat(1000));
+        let told = foreign(&settings, &with_stranger(owning(&[]), &id, &id[..1000], &[]));
+        assert_eq!(told, [format!("{}…-{UUID}", &id[..TOLD_MAX])], "what it says of itself is bounded");
+    }
+
+    #[test]
+    fn an_instance_is_never_foreign_whatever_client_id_an_operator_gives_it() {
+        let members = |client_id| with_stranger(owning(&[("two", &[0])]), &format!("one-{UUID}"), client_id, &[1]);
+        let alike = with_stranger(members("one"), &format!("three-{UUID}"), "three", &[2]);
+        for client_id in ["connector-one", "shop", "one"] {
+            assert_eq!(foreign(&settings(&[("client.id", client_id)]), &members(client_id)), [""; 0]);
+        }
+        // All are called by their names.
+        assert_eq!(foreign(&settings(&[("client.id", "one")]), &alike), [""; 0]);
+        assert_eq!(foreign(&settings(&[]), &alike), [format!("three-{UUID}")]);
     }
 }

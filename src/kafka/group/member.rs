@@ -11,20 +11,22 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use super::callbacks::MemberContext;
 use super::changes::MembershipChanges;
 use super::duplicate_instance;
+use super::foreign_members::ForeignWatch;
 use super::group_members::GroupMembers;
 use super::member_id;
 use super::observer::OwnershipObserver;
 use super::shared_membership::SharedMembership;
 use super::snapshot::MembershipSnapshot;
 use super::standby::Standby;
-use super::stuck_client::StuckClient;
 use super::timeouts;
 use super::unowned::UnownedWatch;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::event_queue::EventQueue;
 use crate::kafka::client::settings::Settings;
+use crate::kafka::client::stuck_client::StuckClient;
 use crate::kafka::client::supplied::Supplied;
+use crate::telemetry::health::PipelineHealth;
 use crate::telemetry::pipeline;
 
 /// How long the brokers may take to tell who is in the group, while a stop waits for it.
@@ -48,7 +50,8 @@ pub struct GroupMember {
 }
 
 impl GroupMember {
-    /// Joins `group` on `topic`, in a thread of its own. `observer` hears of all that comes and goes.
+    /// Joins `group` on `topic`, in a thread of its own. `observer` hears of all that comes and goes, and `health` of members that are
+    /// no instances.
     ///
     /// # Errors
     /// Where librdkafka makes no consumer of the settings, or there is no thread. That the group lets nobody in is told
@@ -58,12 +61,13 @@ impl GroupMember {
         group: &str,
         topic: &str,
         observer: OwnershipObserver,
+        health: Arc<PipelineHealth>,
     ) -> KafkaResult<GroupMember> {
         let may_miss_generations = timeouts::may_rebalance_without(settings, group);
         let shared = Arc::new(SharedMembership::new(group, topic, may_miss_generations, observer));
         let (settings, group) = (settings.clone(), group.to_owned());
         let consumer = ServingConsumer::default();
-        let member = MemberThread { settings, group, shared: shared.clone(), serving: consumer.clone() };
+        let member = MemberThread { settings, group, shared: shared.clone(), health, serving: consumer.clone() };
         let connection = member.connect()?;
         let thread = std::thread::Builder::new()
             .name("membership".into())
@@ -128,6 +132,7 @@ struct MemberThread {
     settings: Settings,
     group: String,
     shared: Arc<SharedMembership>,
+    health: Arc<PipelineHealth>,
     serving: ServingConsumer,
 }
 
@@ -151,6 +156,7 @@ impl MemberThread {
         }
         let mut standby = Standby::default();
         let mut unowned = UnownedWatch::new();
+        let mut foreign = ForeignWatch::new(&self.shared.topic, self.health.clone());
         let mut stuck = StuckClient::default();
         // Whether it is subscribed to another topic by now; nothing before it was asked to hand over.
         let mut elsewhere = None;
@@ -160,13 +166,17 @@ impl MemberThread {
                 let counted = self.count(consumer);
                 let (has_answer, is_member) = (counted.is_some(), self.shared.current().is_some());
                 count_again = Instant::now() + if counted > Some(0) { COUNT_EVERY } else { FETCH_TIMEOUT };
-                if elsewhere.is_none() && stuck.asked(has_answer, is_member, Instant::now()) {
+                // One that is still a member is left alone: its heartbeats are answered, and what it owns would stand still.
+                if elsewhere.is_none() && stuck.asked(has_answer || is_member, Instant::now()) {
                     tracing::warn!(
                         topic = self.shared.topic,
                         "the member's client reaches no broker: another one takes its place"
                     );
+                    self.shared.lost_all();
+                    // Or it might reach them again beside the next one, and join under its name, which would be fenced. It is not
+                    // waited for long: one of a fixed name does not leave, so it has nothing to tell the brokers.
+                    drop(connection);
                     match self.connect_subscribed() {
-                        // The last one ends here, before any callback of the next one is run.
                         Ok(joined) => connection = joined,
                         Err(error) => return self.shared.fail(error),
                     }
@@ -191,7 +201,7 @@ impl MemberThread {
             if !consumer.context().is_lost() {
                 standby.look(&self.shared, &self.group, consumer);
                 if elsewhere.is_none() && unowned.is_due() {
-                    self.mend_unowned(&mut unowned, consumer);
+                    self.look_at_group(&mut unowned, &mut foreign, consumer);
                 }
                 continue;
             }
@@ -199,6 +209,7 @@ impl MemberThread {
             // without one.
             self.shared.lost_all();
             match self.join_anew() {
+                // The last one ends here, before any callback of the next one is run.
                 Ok(joined) => connection = joined,
                 Err(error) => return self.shared.fail(error),
             }
@@ -294,14 +305,24 @@ impl MemberThread {
         }
     }
 
-    /// Joins the group anew where something of the topic is nobody's for good, and it is for this member to do so.
-    fn mend_unowned(&self, watch: &mut UnownedWatch, consumer: &BaseConsumer<MemberContext>) {
+    /// Tells of what belongs to members that are no instances. Joins the group anew where something of the topic is nobody's for good,
+    /// and it is for this member to do so.
+    fn look_at_group(
+        &self,
+        unowned: &mut UnownedWatch,
+        foreign: &mut ForeignWatch,
+        consumer: &BaseConsumer<MemberContext>,
+    ) {
         let (topic, partitions) = (&self.shared.topic, self.shared.partitions());
         let members = GroupMembers::fetch(consumer.client(), &self.group, PATIENT_FETCH_TIMEOUT);
-        let Ok(members) = members else { return watch.failed() };
-        if let Some(unowned) = watch.take(&members, &self.settings.instance_id, topic, partitions) {
+        let Ok(members) = members else { return unowned.failed() };
+        let is_to_be_confirmed = foreign.look(&members, &self.settings);
+        if let Some(unowned) = unowned.take(&members, &self.settings.instance_id, topic, partitions) {
             tracing::warn!(topic, partitions, unowned, "partitions are nobody's in a group at rest: joining it anew");
             self.rejoin(consumer);
+        }
+        if is_to_be_confirmed {
+            unowned.look_soon();
         }
     }
 

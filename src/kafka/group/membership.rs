@@ -13,19 +13,26 @@ use super::snapshot::MembershipSnapshot;
 use crate::commit::log::OpenError;
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
+use crate::telemetry::health::PipelineHealth;
 
 /// How this process belongs to a group, over all openings of a log. The group is joined by the first opening and not left by any.
 pub struct GroupMembership {
     group: String,
     topic: String,
     observer: OwnershipObserver,
+    health: Arc<PipelineHealth>,
     member: OnceCell<GroupMember>,
 }
 
 impl GroupMembership {
     /// In `group`, on the partitions of `topic`. Nobody joins before the first [`acquire`](Self::acquire).
-    pub fn new(group: String, topic: String, observer: OwnershipObserver) -> GroupMembership {
-        GroupMembership { group, topic, observer, member: OnceCell::new() }
+    pub fn new(
+        group: String,
+        topic: String,
+        observer: OwnershipObserver,
+        health: Arc<PipelineHealth>,
+    ) -> GroupMembership {
+        GroupMembership { group, topic, observer, health, member: OnceCell::new() }
     }
 
     /// Joins, unless that is done, and waits until something is owned. Ends the subscription that there may be.
@@ -33,7 +40,8 @@ impl GroupMembership {
     /// # Errors
     /// Why the group can't be joined, or there will never be anything.
     pub async fn acquire(&self, settings: &Settings) -> Result<MembershipChanges, OpenError> {
-        let join = async || GroupMember::join(settings, &self.group, &self.topic, self.observer.clone());
+        let join =
+            async || GroupMember::join(settings, &self.group, &self.topic, self.observer.clone(), self.health.clone());
         let member = self.member.get_or_try_init(join).await;
         let unjoined = |error| OpenError::Stop(ClientError::new("the group can't be joined", error).into());
         member.map_err(unjoined)?.acquire().await

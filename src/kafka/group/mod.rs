@@ -74,9 +74,9 @@ mod duplicate_instance;
 
 mod standby;
 
-mod stuck_client;
-
 mod unowned;
+
+mod foreign_members;
 
 pub(crate) mod partition_owners;
 

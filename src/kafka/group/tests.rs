@@ -1,17 +1,19 @@
 //! What a subscriber sees of what the callbacks tell, without a broker.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::callbacks::MemberContext;
 use super::changes::{AssignmentChange, MembershipChanges, NumberedPartitions};
 use super::member_id::MemberId;
 use super::shared_membership::{Membership, SharedMembership};
 use crate::commit::log::OpenError;
 use crate::kafka::client::context::LogContext;
+use crate::kafka::client::mock_cluster::MockCluster;
 use crate::kafka::client::settings::tests::settings;
-use crate::kafka::client::supplied::LoggedConsumer;
+use crate::kafka::client::supplied::{LoggedConsumer, Supplied};
 use crate::kafka::client::waiting;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -193,4 +195,42 @@ fn a_membership_that_failed_says_why_and_has_no_snapshot_any_more() {
     assert_eq!(reason(next(&mut changes).map(drop)), "first");
     assert_eq!(reason(waiting::block_on(shared.changed(&before), BOUND).unwrap()), "first");
     assert!(shared.current().is_none() && before.lost.is_cancelled());
+}
+
+/// A member that is given up is ended before the next one is made, which waits for that.
+#[test]
+fn a_member_that_lost_its_place_with_its_brokers_is_ended_soon() {
+    let gone: [fn(MockCluster) -> Option<MockCluster>; 2] = [
+        |_| None,
+        |cluster| {
+            cluster.fall_silent();
+            Some(cluster)
+        },
+    ];
+    for lose in gone {
+        let cluster = MockCluster::start().unwrap();
+        cluster.create_topic("topic", 3).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let quick = [("session.timeout.ms", "2000"), ("heartbeat.interval.ms", "200"), ("socket.timeout.ms", "1000")];
+        let settings = settings(&[&[("bootstrap.servers", servers.as_str())], &quick[..]].concat());
+        let shared = Arc::new(SharedMembership::new("group", "topic", true, Arc::new(|_| {})));
+        let member: Supplied<BaseConsumer<MemberContext>> =
+            settings.member_config("group").create_with_context(MemberContext::of(&shared)).unwrap();
+        member.subscribe(&["topic"]).unwrap();
+        let began = Instant::now();
+        let poll_until = |is_it: &dyn Fn() -> bool| {
+            while !is_it() {
+                assert!(began.elapsed() < BOUND);
+                let _ = member.poll(Duration::from_millis(50));
+            }
+        };
+        poll_until(&|| shared.current().is_some());
+        let kept = lose(cluster);
+        poll_until(&|| shared.current().is_none());
+        let began = Instant::now();
+        drop(member);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(3), "it took {took:?}");
+        drop(kept);
+    }
 }

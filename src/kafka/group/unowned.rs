@@ -6,7 +6,8 @@
 //! long as the group stays as it is. [`MemberThread`](super::member) leaves such a generation itself when it starts and can see
 //! that it might be in one; this is for where it could not, and for whoever else is in the group.
 //!
-//! So each member looks now and then, and where twice in a row something is nobody's, the one that has least joins anew.
+//! So each member looks now and then, and where twice in a row something is nobody's, the one that has least joins anew. Whoever has
+//! something and is [no instance](super::foreign_members) is met in the same looks.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,11 @@ impl UnownedWatch {
 
     pub fn is_due(&self) -> bool {
         self.next_look <= Instant::now()
+    }
+
+    /// What else was found is to be looked at again soon, too.
+    pub fn look_soon(&mut self) {
+        self.next_look = self.next_look.min(Instant::now() + CONFIRM_AFTER);
     }
 
     /// The group could not be looked at.

@@ -13,6 +13,7 @@ use super::observer::OwnershipObserver;
 use super::snapshot::MembershipSnapshot;
 use crate::commit::log::OpenError;
 use crate::kafka::client::settings::Settings;
+use crate::telemetry::health::PipelineHealth;
 
 /// How long a refused member waits to be told about the newer generation before it tries again with what it has.
 const REASSIGNMENT_WAIT: Duration = Duration::from_secs(60);
@@ -60,8 +61,13 @@ impl Assignment {
 
 impl WholeAssignments {
     /// In `group`, on the partitions of `topic`. Nobody joins before the first [`acquire`](Self::acquire).
-    pub fn new(group: String, topic: String, observer: OwnershipObserver) -> WholeAssignments {
-        let membership = Arc::new(GroupMembership::new(group, topic, observer));
+    pub fn new(
+        group: String,
+        topic: String,
+        observer: OwnershipObserver,
+        health: Arc<PipelineHealth>,
+    ) -> WholeAssignments {
+        let membership = Arc::new(GroupMembership::new(group, topic, observer, health));
         WholeAssignments { membership, watch: Mutex::default(), latest: Mutex::default(), refused: Mutex::default() }
     }
 

@@ -9,14 +9,15 @@ use crate::kafka::group::changes::MembershipChanges;
 use crate::kafka::group::membership::GroupMembership;
 use crate::kafka::group::observer::OwnershipObserver;
 use crate::kafka::group::whole_assignment::{Assignment, WholeAssignments};
+use crate::telemetry::health::PipelineHealth;
 
 /// How a session has the partitions that its group gives to this process.
 pub trait Holding: Send + Sync + 'static {
     /// What it is given when it starts.
     type Held: Send + 'static;
 
-    /// In `group`, on the partitions of `topic`; `observer` hears of all that comes and goes.
-    fn new(group: String, topic: String, observer: OwnershipObserver) -> Self;
+    /// In `group`, on the partitions of `topic`; `observer` hears of all that comes and goes, and `health` of who else is in the group.
+    fn new(group: String, topic: String, observer: OwnershipObserver, health: Arc<PipelineHealth>) -> Self;
 
     /// Waits until something is owned.
     ///
@@ -38,8 +39,8 @@ pub trait Holding: Send + Sync + 'static {
 impl Holding for WholeAssignments {
     type Held = Arc<Assignment>;
 
-    fn new(group: String, topic: String, observer: OwnershipObserver) -> WholeAssignments {
-        WholeAssignments::new(group, topic, observer)
+    fn new(group: String, topic: String, observer: OwnershipObserver, health: Arc<PipelineHealth>) -> WholeAssignments {
+        WholeAssignments::new(group, topic, observer, health)
     }
 
     /// # Errors
@@ -65,8 +66,13 @@ impl Holding for WholeAssignments {
 impl Holding for Arc<GroupMembership> {
     type Held = (Arc<GroupMembership>, MembershipChanges);
 
-    fn new(group: String, topic: String, observer: OwnershipObserver) -> Arc<GroupMembership> {
-        Arc::new(GroupMembership::new(group, topic, observer))
+    fn new(
+        group: String,
+        topic: String,
+        observer: OwnershipObserver,
+        health: Arc<PipelineHealth>,
+    ) -> Arc<GroupMembership> {
+        Arc::new(GroupMembership::new(group, topic, observer, health))
     }
 
     async fn acquire(&self, settings: &Settings) -> Result<(Arc<GroupMembership>, MembershipChanges), OpenError> {

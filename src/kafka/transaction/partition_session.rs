@@ -70,12 +70,13 @@ impl<S, H> Clone for PartitionSession<S, H> {
 }
 
 impl<S: Send + Sync + 'static, H: Holding> PartitionSession<S, H> {
-    /// Of the partitions of `topic`, as a member of `group`. That the brokers answer, and what is owned, is noted.
+    /// Of the partitions of `topic`, as a member of `group`. That the brokers answer, what is owned, and who else is in the group, is
+    /// noted.
     pub fn new(settings: Settings, group: String, topic: String, observers: LogObservers) -> PartitionSession<S, H> {
         let LogObservers { pipeline, health, ownership } = observers;
         let shared = ProcessPart {
             settings,
-            holding: H::new(group, topic, ownership),
+            holding: H::new(group, topic, ownership, health.clone()),
             limits: LearnedLimits::default(),
             refusals: Refusals::default(),
             topics_checked: CancellationToken::new(),
