@@ -36,6 +36,7 @@ class Topic:
             if self.topic in known and known[self.topic].partitions:
                 return list(known[self.topic].partitions)
             time.sleep(0.2)
+        self.consumer.close()
         raise SystemExit(f"{self.topic} is not there")
 
     def poll(self, wait=0.1):
