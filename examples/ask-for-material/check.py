@@ -35,6 +35,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from installed import there  # noqa: E402
+from java import maven  # noqa: E402
 from parts import ROOT, TARGET, carry_out, configuration, promoter_id  # noqa: E402
 
 APP, PROMOTERS = "wx_simulated", 20
@@ -90,7 +91,7 @@ def run(options, world):
     print(f"{options.requests} replies after {time.monotonic() - begin:.1f} s; {len(wrong)} wrong")
 
     wrong += twice_or_missing(world, options.requests)
-    built = {name: {"python": python, "java": java, "go": go}[name]() for name in names}
+    built = {name: {"python": python, "java": java, "go": go}[name](world) for name in names}
     with Forger(world.bootstrap, stranger, commit=options.plant == "forged"):
         wrong += commands_get_theirs(world, built)
     code = connector.terminate(60)
@@ -227,20 +228,21 @@ def commands_get_theirs(world, built):
     return wrong
 
 
-def python():
+def python(_):
     """What is run for a bootstrap, an extra_info and the seconds until the deadline, and so below, once it is built."""
     command = [sys.executable, HERE / "ask.py", *FLAGS]
     return lambda bootstrap, extra, within: [*command, f"--bootstrap={bootstrap}", f"--extra-info={extra}", f"--within={within}"]
 
 
-def java():
+def java(world):
     built = copied("java")
-    subprocess.run(["mvn", "-q", "-B", "package"], cwd=built, check=True)
-    command = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-cp", f"{built}/target/ask.jar:{built}/target/lib/*", "Ask"]
+    maven("package", cwd=built)
+    command = ["java", "-Xmx128m", "-XX:+UseSerialGC", f"-Djava.io.tmpdir={world.temporary}"]
+    command += ["-cp", f"{built}/target/ask.jar:{built}/target/lib/*", "Ask"]
     return lambda bootstrap, extra, within: [*command, bootstrap, ROOT / "schemas", APP, promoter_id(1), "pages/index", extra, str(within)]
 
 
-def go():
+def go(_):
     built = copied("go")
     subprocess.run(["go", "build", "-o", "ask", "."], cwd=built, check=True)
     command = [built / "ask", "-schema", ROOT / "schemas" / "material-result.avsc", *FLAGS]

@@ -48,10 +48,19 @@ class Latest(Topic):
 
 
 class Progress:
-    """How far a consumer group has come."""
+    """How far a consumer group has come. Closed like a topic, and for its reason."""
 
     def __init__(self, bootstrap, group):
         self.group = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.group.close()
 
     def behind(self, read):
         """Partitions of a topic whose last record the group has not committed, with that record's offset and the committed one. An

@@ -6,8 +6,19 @@ import subprocess
 from parts import TARGET
 
 APICURIO = "3.0.9"
-# Small, and quick to start: they live for minutes.
-JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+
+
+def maven(*arguments, cwd=None):
+    """Says what it has said where it fails only: quiet and without colours it still writes their codes."""
+    command = ["mvn", "-q", "-B", "-Dstyle.color=never", *arguments]
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}")
+
+
+def java(world):
+    """Small, and quick to start: they live for minutes. What they unpack goes with the run, for who is killed leaves it behind."""
+    return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Djava.io.tmpdir={world.temporary}"]
 
 
 def free_ports(count):
@@ -30,7 +41,7 @@ class Registry:
         options = ["-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port=0", "-Dapicurio.ccompat.use-canonical-hash=true"]
         # The line that tells the port is printed at this level.
         options += ['-Dquarkus.log.category."io.quarkus".level=INFO']
-        child = world.start("registry", *JAVA, *options, "-jar", jar)
+        child = world.start("registry", *java(world), *options, "-jar", jar)
         self.url = child.wait_for(r"Listening on: (http://\S+)", 120) + "/apis/ccompat/v7"
 
     @staticmethod
@@ -39,7 +50,7 @@ class Registry:
         get = "org.apache.maven.plugins:maven-dependency-plugin:2.8:get"
         archive, unpacked = home.with_suffix(".tar.gz"), home.with_suffix(".unpacked")
         artifact = f"io.apicurio:apicurio-registry-app:{APICURIO}:tar.gz:all"
-        subprocess.run(["mvn", "-q", "-B", get, "-Dtransitive=false", f"-Dartifact={artifact}", f"-Ddest={archive}"], check=True)
+        maven(get, "-Dtransitive=false", f"-Dartifact={artifact}", f"-Ddest={archive}")
         unpacked.mkdir(exist_ok=True)
         subprocess.run(["tar", "xzf", archive, "-C", unpacked], check=True)
         # It has its name when it is whole.

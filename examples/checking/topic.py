@@ -6,7 +6,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 
 
 class Topic:
-    """All committed records of a topic, from the first on. Who inherits says what is done with each: `take`."""
+    """All committed records of a topic, from the first on. Who inherits says what is done with each: `take`. To be closed before the brokers
+    end, by `with`: a consumer that outlives them says so again and again, around the verdict."""
 
     def __init__(self, bootstrap, topic):
         self.bootstrap, self.topic, self.count = bootstrap, topic, 0
@@ -18,6 +19,15 @@ class Topic:
         self.partitions = self.wait_for_topic(60)
         self.consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in self.partitions])
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.consumer.close()
+
     def wait_for_topic(self, limit):
         """Who writes it creates it when it starts for the first time."""
         deadline = time.monotonic() + limit
@@ -26,6 +36,7 @@ class Topic:
             if self.topic in known and known[self.topic].partitions:
                 return list(known[self.topic].partitions)
             time.sleep(0.2)
+        self.consumer.close()
         raise SystemExit(f"{self.topic} is not there")
 
     def poll(self, wait=0.1):

@@ -18,16 +18,16 @@ a directory, laid out as target/debug is, whose connector and broker are taken i
 
 import argparse
 import random
-import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from connector import APPS, promoters, start_connector  # noqa: E402
-from java import JAVA, Registry  # noqa: E402
+from java import Registry, java, maven  # noqa: E402
 from parts import carry_out  # noqa: E402
 from returning import ReturningUsers  # noqa: E402
 import windows  # noqa: E402
@@ -71,27 +71,28 @@ def run(options, world):
     from results import ATTRIBUTIONS, COMMISSIONS, Results, stray_touch
     from truth import lines_of
 
-    subprocess.run(["mvn", "-q", "-B", "clean", "package"], cwd=HERE, check=True)
+    maven("clean", "package", cwd=HERE)
     users, registry = start(options, world)
     create_results(world.bootstrap, (COMMISSIONS, ATTRIBUTIONS))
     for job in JOBS:
         start_job(options, world, registry, job)
     if options.windows:
         windows.start(world, sql(world, registry), HERE / "sql")
-    orders, touches = (Events(world.bootstrap, kind) for kind in ("order", "touch"))
-    commissions = Results(world.bootstrap, registry, COMMISSIONS, "commissions-flink", [orders])
-    attributions = Results(world.bootstrap, registry, ATTRIBUTIONS, "attribution-flink", [orders, touches])
-    everything = [orders, touches, commissions, attributions]
+    with ExitStack() as closing:
+        orders, touches = (closing.enter_context(Events(world.bootstrap, kind)) for kind in ("order", "touch"))
+        commissions = closing.enter_context(Results(world.bootstrap, registry, COMMISSIONS, "commissions-flink", [orders]))
+        attributions = closing.enter_context(Results(world.bootstrap, registry, ATTRIBUTIONS, "attribution-flink", [orders, touches]))
+        everything = [orders, touches, commissions, attributions]
 
-    kill_in_the_middle(options, world, users, registry, everything)
-    follow(options, world, everything)
-    # An order of the first day is refunded, and but for what is planted nothing else happens: its day has to be corrected.
-    before, ids = commissions.corrections, Registered(registry)
-    lines = refund_an_order(orders, lines_of(world.ask("_truth")), options.plant, ids.latest_id(orders.topic))
-    if options.plant == "touch":
-        publish(world.bootstrap, "touch", stray_touch(lines), ids.latest_id(touches.topic))
-        touches.planted += 1
-    follow(options, world, everything)
+        kill_in_the_middle(options, world, users, registry, everything)
+        follow(options, world, everything)
+        # An order of the first day is refunded, and but for what is planted nothing else happens: its day has to be corrected.
+        before, ids = commissions.corrections, Registered(registry)
+        lines = refund_an_order(orders, lines_of(world.ask("_truth")), options.plant, ids.latest_id(orders.topic))
+        if options.plant == "touch":
+            publish(world.bootstrap, "touch", stray_touch(lines), ids.latest_id(touches.topic))
+            touches.planted += 1
+        follow(options, world, everything)
     good = compare(lines, commissions, attributions)
     corrected = commissions.corrections - before
     print(f"{'✓' if corrected == 1 else '✗'} the refund of an order of {HISTORY_DAYS} days ago has corrected {corrected} day")
@@ -138,7 +139,7 @@ def start_job(options, world, registry, job):
 
 
 def sql(world, registry):
-    return [*JAVA, "-Xmx512m", "-jar", HERE / "target" / "sql.jar", "--bootstrap", world.bootstrap, "--registry", registry]
+    return [*java(world), "-Xmx512m", "-jar", HERE / "target" / "sql.jar", "--bootstrap", world.bootstrap, "--registry", registry]
 
 
 def kill_in_the_middle(options, world, users, registry, everything):

@@ -21,6 +21,10 @@ class Results(Topic):
         self.values, self.progress, self.reads = Registered(registry), Progress(bootstrap, group), reads
         self.rows, self.commissions, self.corrections = {}, {}, 0
 
+    def close(self):
+        self.progress.close()
+        super().close()
+
     def take(self, message):
         self.count += 1
         key, value = message.key().decode(), message.value()

@@ -64,13 +64,13 @@ def run(options, world):
 
     build()
     ports = start(options, world)
-    orders, results = Events(world.bootstrap, "order"), Results(world.bootstrap)
-    kills_left = follow(options, world, orders, results)
-    lines = refund_an_order(orders, lines_of(world.ask("_truth")), options.plant)
-    kills_left += follow(options, world, orders, results)
+    with Events(world.bootstrap, "order") as orders, Results(world.bootstrap) as results:
+        kills_left = follow(options, world, orders, results)
+        lines = refund_an_order(orders, lines_of(world.ask("_truth")), options.plant)
+        kills_left += follow(options, world, orders, results)
+        results.read_to_end()
 
     truth, late = expected(lines, BASIS_POINTS)
-    results.read_to_end()
     answered = ask_instances(options, ports)
     codes = {name: world.children[name].terminate(60) for name in ports}
     wrong = differences("topic", truth, results.days) + differences("query", truth, answered)

@@ -1,21 +1,20 @@
 """The processes of the example."""
 
-import subprocess
 from pathlib import Path
 
-from java import JAVA
+from java import java, maven
 
 HERE = Path(__file__).resolve().parent
 
 
 def build():
-    subprocess.run(["mvn", "-q", "-B", "clean", "package"], cwd=HERE, check=True)
+    maven("clean", "package", cwd=HERE)
 
 
 def start_java(world, name, main):
     """Also again: with the settings and the directory that it had."""
     classes = f"{HERE / 'target' / 'commissions.jar'}:{HERE / 'target' / 'lib'}/*"
-    return world.start(name, *JAVA, "-cp", classes, main, world.directory / f"{name}.properties")
+    return world.start(name, *java(world), "-cp", classes, main, world.directory / f"{name}.properties")
 
 
 def commissions_settings(world, name, port, basis_points, registry):

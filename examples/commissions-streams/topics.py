@@ -18,6 +18,10 @@ class Results(Topic):
         self.schema = Schema(Path(__file__).resolve().parent / "src" / "main" / "avro" / "commission.avsc")
         self.days, self.progress = {}, Progress(bootstrap, GROUP)
 
+    def close(self):
+        self.progress.close()
+        super().close()
+
     def take(self, message):
         fields = self.schema.read(message.value())
         key = message.key().decode()

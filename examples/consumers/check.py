@@ -7,8 +7,8 @@
 
 Starts a real Kafka, the simulated upstream with its faults, and the connector, which is killed with SIGKILL in the middle. When all is
 published, an order is written in a transaction that is aborted. Then each consumer reads promoter.orders: the number of its events,
-of their event_ids, and the sum of all payments must be what the upstream says it has shown; and what its group has committed must stand as
-far before the end of each partition as docs/consuming.md says.
+of their event_ids, and the sum of all payments must be what the upstream says it has shown; of kcat, which decodes nothing here, the number of
+events, their keys and their times. What a group has committed must stand as far before the end of each partition as docs/consuming.md says.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; of Go (1.26), Node (20) and kcat those that are there are tried. Packages
 are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are taken
@@ -17,17 +17,20 @@ instead of building them.
 
 import argparse
 import json
+import os
 import random
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking")]
 from installed import there  # noqa: E402
+from java import maven  # noqa: E402
 from parts import ROOT, TARGET, carry_out, environment  # noqa: E402
 
 TOPIC, SCHEMA = "promoter.orders", ROOT / "schemas" / "order.avsc"
@@ -51,17 +54,20 @@ def arguments():
 def run(options, world):
     # Its packages are there only within the environment.
     from published import begin_world, expected, lags_of, publish_orders, stray_transaction
+    from truth import lines_of, orders_of
 
     names = there(PROGRAMS, options.only, seldom={"spark"})
     begin_world(world, options.seed)
     publish_orders(world)
     stray_transaction(world.bootstrap, commit=options.plant == "aborted")
-    wanted = expected(world.ask("_truth"))
+    truth = world.ask("_truth")
+    wanted = expected(truth) | {"strange": 0}
     print(f"shown: {wanted}", flush=True)
     verdicts = []
+    others = {"kcat": partial(kcat, orders_of(lines_of(truth))), "read.py": read_py}
     for name in names:
         began = time.monotonic()
-        found = {"kcat": count_lines, "read.py": read_py}.get(name, partial(consume, name))(world.bootstrap)
+        found = others.get(name, partial(consume, name))(world)
         seconds, lags = time.monotonic() - began, lags_of(world.bootstrap, f"orders-{name}")
         good = found == {key: wanted[key] for key in found} and all((lag == 0) == (name in BEHIND_MARKERS) for lag in lags)
         verdicts.append(good)
@@ -69,25 +75,48 @@ def run(options, world):
     return verdicts and all(verdicts) and wanted["events"] > 1000
 
 
-def consume(name, bootstrap):
+def consume(name, world):
     """What a consumer says in its last line, once it is built."""
     run = {"python": python, "java": java, "go": go, "node": node, "spark": spark}[name]
-    answer = subprocess.run([*run(), bootstrap, TOPIC, SCHEMA], capture_output=True, text=True, timeout=300)
+    # Spark starts its Java by itself.
+    own = os.environ | {"JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={world.temporary}"}
+    answer = subprocess.run([*run(), world.bootstrap, TOPIC, SCHEMA], capture_output=True, text=True, timeout=300, env=own)
     if answer.returncode != 0:
         raise SystemExit(f"{name} ended with {answer.returncode}:\n{answer.stdout}{answer.stderr}")
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def count_lines(bootstrap):
-    """kcat prints a line for each record, and reads no Avro without a registry."""
-    command = ["kcat", "-C", "-b", bootstrap, "-t", TOPIC, "-o", "beginning", "-e", "-q", "-f", "%k %T\n"]
-    return {"events": len(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines())}
+def kcat(orders, world):
+    """kcat prints a line for each record, and reads no Avro without a registry: of keys and times it is told how many are not the truth's."""
+    command = ["kcat", "-C", "-b", world.bootstrap, "-t", TOPIC, "-o", "beginning", "-e", "-q", "-f", "%k %T\n"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    return {"events": len(printed), "strange": strange_records(printed, orders)}
 
 
-def read_py(bootstrap, seconds=15):
+def strange_records(printed, orders):
+    """How many lines of a key and a time no order has, and how many orders no line. A refund of which no time is told has that of its first sight:
+    some moment since the upstream has shown it."""
+    left, untold = Counter(printed), defaultdict(list)
+    for order in orders:
+        key = f"{order['app_id']}/{order['promoter_openid']}"
+        seconds = order["refunded_time"] if order["status"] == "REFUNDED" else order["paid_time"]
+        if seconds is None:
+            untold[key].append(order["first_shown"] * 1000)
+        else:
+            left[f"{key} {seconds * 1000}"] -= 1
+    strange, rest = (-left).total(), defaultdict(list)
+    for key, milliseconds in map(str.split, left.elements()):
+        rest[key].append(int(milliseconds))
+    for key in rest.keys() | untold.keys():
+        seen, shown = sorted(rest[key]), sorted(untold[key])
+        strange += abs(len(seen) - len(shown)) + sum(at < since for at, since in zip(seen, shown))
+    return strange
+
+
+def read_py(world, seconds=15):
     """examples/read.py prints an object for each record, and goes on until it is stopped."""
     try:
-        ended = subprocess.run([sys.executable, HERE.parent / "read.py", bootstrap, TOPIC], capture_output=True, timeout=seconds)
+        ended = subprocess.run([sys.executable, HERE.parent / "read.py", world.bootstrap, TOPIC], capture_output=True, timeout=seconds)
         raise SystemExit(f"read.py ended with {ended.returncode}:\n{ended.stderr.decode()}")
     except subprocess.TimeoutExpired as stopped:
         orders = [json.loads(line)["value"] for line in stopped.stdout.splitlines()]
@@ -101,7 +130,7 @@ def python():
 
 def java():
     built = copied("java")
-    subprocess.run(["mvn", "-q", "-B", "package"], cwd=built, check=True)
+    maven("package", cwd=built)
     return ["java", "-Xmx128m", "-XX:+UseSerialGC", "-cp", f"{built}/target/orders.jar:{built}/target/lib/*", "Orders"]
 
 

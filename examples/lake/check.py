@@ -242,8 +242,8 @@ def complete(world, app, day):
 
     page = (ROOT / "docs" / "consuming.md").read_text()
     question = page.split("## Which days are complete")[1].split("```sql")[1].split("```")[0]
-    ledger = Latest(world.bootstrap, "promoter.ledger", "ledger-day")
-    ledger.read_to_end()
+    with Latest(world.bootstrap, "promoter.ledger", "ledger-day") as ledger:
+        ledger.read_to_end()
     database = duckdb.connect()
     database.register("ledger", pyarrow.Table.from_pylist(list(ledger.rows.values())))
     question = question.replace("2026-11-24", day).replace("wx1", app)

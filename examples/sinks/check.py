@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What reads the topics by settings alone has each event once: what docs/consuming.md says of it was run by this.
 
-    python3 examples/sinks/check.py                             # a sink of Kafka Connect: a minute
+    python3 examples/sinks/check.py                             # a sink of Kafka Connect: a minute once it is built
     python3 examples/sinks/check.py --only mirror,clickhouse    # only where they are named, for they take longer
     python3 examples/sinks/check.py --plant uncommitted         # must fail, and so must the other faults to be planted
 
@@ -20,7 +20,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import time
 from functools import cache
@@ -29,7 +28,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from installed import there  # noqa: E402
-from java import JAVA, Registry  # noqa: E402
+from java import Registry, java, maven  # noqa: E402
 from parts import ROOT, TARGET, carry_out, environment  # noqa: E402
 
 HOME = TARGET / "sinks"
@@ -66,17 +65,25 @@ def run(options, world):
     # Where nobody counts by UTC: a time that went by the zone of a host would be another one.
     os.environ["TZ"] = "Asia/Shanghai"
     # Their packages are there only within the environment.
-    from events import Events, refund_an_order
-    from framing import Registered
-    from published import TOPIC, begin_world, lags_of, publish_orders
-    from truth import lines_of, orders_of
+    from events import Events
+    from published import begin_world, publish_orders
 
     must_stand_in_the_files()
     names = there(PROGRAMS, options.only, seldom={"mirror", "clickhouse"})
     begin_world(world, options.seed)
     registry = Registry(world).url
     publish_orders(world, registry)
-    orders = Events(world.bootstrap, "order")
+    with Events(world.bootstrap, "order") as orders:
+        return are_read(options, world, registry, names, orders)
+
+
+def are_read(options, world, registry, names, orders):
+    """Whether each of them has all of the orders, and what was planted is where it has to be."""
+    from events import refund_an_order
+    from framing import Registered
+    from published import TOPIC, lags_of
+    from truth import lines_of, orders_of
+
     shown = orders_of(refund_an_order(orders, lines_of(world.ask("_truth")), options.plant, Registered(registry).latest_id(TOPIC)))
     orders.read_to_end()
     wanted = {"events": len(shown), "ids": len(shown), "paid": sum(line["paid_amount"] for line in shown if line["status"] == "PAID")}
@@ -121,15 +128,16 @@ def connect(options, world, registry, orders):
     sink = settings(options, HERE / "connect" / "orders.properties", world.directory / "orders.properties", own)
     first, second = (settings(options, HERE / "connect" / "worker.properties", world.directory / f"{name}.properties", own, more)
                      for name, more in (("first", sooner), ("second", f"{sooner}offset.flush.interval.ms=1000\n")))
-    command = [*JAVA, "-cp", f"{lib()}/*", "org.apache.kafka.connect.cli.ConnectStandalone"]
+    command = [*java(world), "-cp", f"{lib()}/*", "org.apache.kafka.connect.cli.ConnectStandalone"]
     worker = world.start("connect", *command, first, sink)
     rows = """select count(*), count(distinct event_id), sum(case status when 'PAID' then paid_amount end), sum(extract(epoch from paid_time)),
         count(refunded_time), sum(extract(epoch from refunded_time)) from orders"""
     until(worker, lambda: any(events > 1000 for events, *_ in database.ask(rows)))
     worker.kill9()
     print(f"connect killed, after {database.ask(rows)}", flush=True)
-    worker, progress = world.start("connect", *command, second, sink), Progress(world.bootstrap, "connect-orders")
-    until(worker, lambda: not progress.behind(orders))
+    worker = world.start("connect", *command, second, sink)
+    with Progress(world.bootstrap, "connect-orders") as progress:
+        until(worker, lambda: not progress.behind(orders))
     [found] = database.ask(rows)
     # So PostgreSQL marks a row that an upsert has found there.
     [(again,)] = database.ask("select count(*) from orders where xmax <> '0'")
@@ -146,20 +154,20 @@ def mirror(options, world, registry, orders):
     # Plugins are found by what they say of themselves, which is quicker; and it has to be killed before it is done.
     more = "plugin.discovery=service_load\nhere.consumer.max.poll.records=100\n"
     file = settings(options, HERE / "mirror" / "mirror.properties", world.directory / "mirror.properties", own, more)
-    command = [*JAVA, "-cp", f"{lib()}/*", "org.apache.kafka.connect.mirror.MirrorMaker", file, "--clusters", "there"]
+    command = [*java(world), "-cp", f"{lib()}/*", "org.apache.kafka.connect.mirror.MirrorMaker", file, "--clusters", "there"]
     worker = world.start("mirror", *command)
     worker.wait_for(r"(replicating \d+ topic-partitions)", 120)
-    copies = Records(second, f"here.{orders.topic}")
-    until(worker, lambda: copies.poll() or copies.count > 1000)
-    worker.kill9()
-    print(f"mirror killed, after {copies.count} copies", flush=True)
-    worker = world.start("mirror", *command)
-    until(worker, lambda: worker.text().count("topic-partitions here->there") == 2)
-    copies.read_until_quiet(orders.count)
-    same = all([is_copied(world.bootstrap, second, topic) for topic in TOPICS.values()])
+    with Records(second, f"here.{orders.topic}") as copies:
+        until(worker, lambda: copies.poll() or copies.count > 1000)
+        worker.kill9()
+        print(f"mirror killed, after {copies.count} copies", flush=True)
+        worker = world.start("mirror", *command)
+        until(worker, lambda: worker.text().count("topic-partitions here->there") == 2)
+        copies.read_until_quiet(orders.count)
+        same = all([is_copied(world.bootstrap, second, topic) for topic in TOPICS.values()])
+        elsewhere = {topic for topic in copies.consumer.list_topics(timeout=10).topics if topic.startswith("here.promoter.")}
     made = [topic for topic in orders.consumer.list_topics(timeout=10).topics if not topic.startswith(("promoter.", "__"))]
     print(f"made by the mirror in the cluster that it reads: {made}", flush=True)
-    elsewhere = {topic for topic in copies.consumer.list_topics(timeout=10).topics if topic.startswith("here.promoter.")}
     print(f"copied: {sorted(elsewhere)}", flush=True)
     wanted = {f"here.promoter.{topic}" for topic in ("touches", "orders", "dead-letters")}
     # An upstream that shows nothing unreadable leaves no dead letters, and their topic is copied all the same.
@@ -179,8 +187,9 @@ def clickhouse(options, world, registry, orders):
     until(engine, lambda: last_of(engine)[0] > 1000)
     engine.kill9()
     print(f"clickhouse killed, after {last_of(engine)}", flush=True)
-    engine, progress = world.start("clickhouse", *command), Progress(world.bootstrap, "clickhouse")
-    until(engine, lambda: not progress.behind(orders))
+    engine = world.start("clickhouse", *command)
+    with Progress(world.bootstrap, "clickhouse") as progress:
+        until(engine, lambda: not progress.behind(orders))
     told = len(engine.text())
     until(engine, lambda: engine.text()[told:].count("\n") > 2)
     rows, *found = last_of(engine)
@@ -199,7 +208,7 @@ def lib():
     built = HOME / "connect"
     shutil.rmtree(built, ignore_errors=True)
     shutil.copytree(HERE / "connect", built)
-    subprocess.run(["mvn", "-q", "-B", "package"], cwd=built, check=True)
+    maven("package", cwd=built)
     return built / "target" / "lib"
 
 

@@ -49,9 +49,9 @@ class Records(Topic):
 
 def is_copied(here, there, topic):
     """Whether the copy has the same records in the same order, as often, in the same partitions, and is kept as long."""
-    original, copy = Records(here, topic), Records(there, f"here.{topic}")
-    for each in (original, copy):
-        each.read_to_end()
+    with Records(here, topic) as original, Records(there, f"here.{topic}") as copy:
+        for each in (original, copy):
+            each.read_to_end()
     same = original.records == copy.records and original.settings() == copy.settings()
     values = [Counter(value for records in each.records.values() for _, value, _, _ in records) for each in (original, copy)]
     print(f"{'✓' if same else '✗'} {topic}: {original.count} records, {copy.count} copies, {(values[1] - values[0]).total()} too many, "

@@ -4,7 +4,6 @@ import io
 import os
 import subprocess
 import tarfile
-import time
 import zipfile
 
 import pg8000.native

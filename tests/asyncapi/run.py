@@ -4,7 +4,8 @@
     python3 tests/asyncapi/run.py
 
 Every configuration below must give a document in which it finds nothing wrong. Then faults are planted in it, one at a time, and it fails
-where one is not found. Needs Rust, Python 3.11 and npm, and takes a minute beside the build.
+where one is not found. Needs Rust, Python 3.11 and npm, and takes a minute beside the build. PROMOTER_BINARIES names a directory, laid out as
+target/debug is, whose connector is taken instead of building it.
 """
 
 import json

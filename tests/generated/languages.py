@@ -37,10 +37,11 @@ def run(*command, cwd, limit=600):
 
 
 def java(home, _):
-    run("mvn", "-q", "-B", "clean", "package", cwd=home)
+    run("mvn", "-q", "-B", "-Dstyle.color=never", "clean", "package", cwd=home)
     # From 1.12.2 on Avro reads into no class that it is not told to trust.
     trusted = "-Dorg.apache.avro.SERIALIZABLE_PACKAGES=promoter"
-    return ["java", "-Xmx256m", "-XX:+UseSerialGC", trusted, "-cp", f"{home}/target/records.jar:{home}/target/lib/*", "Read"]
+    options = ["-Xmx256m", "-XX:+UseSerialGC", trusted, f"-Djava.io.tmpdir={home}/target"]
+    return ["java", *options, "-cp", f"{home}/target/records.jar:{home}/target/lib/*", "Read"]
 
 
 def python(home, files):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Classes that others generate from schemas/*.avsc, in Java, Python, Go and TypeScript, read every field of every record in both framings.
 
-    python3 tests/generated/run.py                  # some two minutes
+    python3 tests/generated/run.py                  # some two minutes once what it needs is fetched, four from a clean clone
     python3 tests/generated/run.py --only go,java
 
 Starts a real Kafka, a real schema registry, the simulated upstream, and the connector twice: once with the registry, once without it. Reads

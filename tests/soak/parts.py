@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,9 @@ class World:
 
     def __init__(self, directory, release):
         self.directory = directory
+        # For what programs keep as long as they run. It is removed at the end, for who is killed does not do it.
+        self.temporary = directory / "temporary"
+        self.temporary.mkdir()
         built = binaries(release)
         self.binary, self.broker_binary = built / "promoter-connector", built / "examples" / "broker"
         self.children = {}
@@ -143,6 +147,7 @@ class World:
     def end(self):
         for child in reversed(self.children.values()):
             child.end()
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def carry_out(kind, arguments, run, told=(), verdicts=("exactly once", "NOT exactly once"), environment=()):
