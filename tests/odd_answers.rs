@@ -103,15 +103,10 @@ fn polled_app(app: &str, upstream: &Upstream, token_source: TokenSource, start_f
     let settings = ClientSettings { token_source, retry: retry(), ..ClientSettings::for_tests(app.as_str()) };
     let minute = Duration::from_secs(60);
     let touches = FeedPlan { settings: PollSettings { every: minute, idle_every: minute, lateness: 600 }, start_from };
-    PolledApp {
-        client: Arc::new(Client::new(settings, upstream.clone())),
-        feeds: AppFeeds { polled: PerFeed { touches: Some(touches), ..PerFeed::default() }, refunds: touches },
-        promoters: vec![(Promoter::new(&app, "oP").unwrap(), ConfiguredPromoter::default())].into(),
-        parked_for: Duration::from_secs(900),
-        catch_up_spread: Duration::from_secs(6 * 3600),
-        reports: Arc::default(),
-        app,
-    }
+    let feeds = AppFeeds { polled: PerFeed { touches: Some(touches), ..PerFeed::default() }, refunds: touches };
+    let promoters = vec![(Promoter::new(&app, "oP").unwrap(), ConfiguredPromoter::default())];
+    let (parked_for, catch_up_spread) = (Duration::from_secs(900), Duration::from_secs(6 * 3600));
+    PolledApp::new(Client::new(settings, upstream.clone()), feeds, promoters, parked_for, catch_up_spread)
 }
 
 struct Lived {

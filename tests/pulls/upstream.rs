@@ -187,18 +187,13 @@ impl World {
             |number: usize| (Promoter::new(&app, &format!("p{number:03}")).unwrap(), ConfiguredPromoter::default());
         let hour = Duration::from_secs(3600);
         let refunds = PollSettings { every: hour, idle_every: hour, lateness: 7 * DAY };
-        PolledApp {
-            client: Arc::new(Client::new(settings, Upstream { latency: setup.latency, ..self.upstream.clone() })),
-            feeds: AppFeeds {
-                polled: PerFeed { touches: setup.touches, orders: setup.orders, refunds: setup.refunds },
-                refunds: FeedPlan { settings: refunds, start_from: StartFrom::Now },
-            },
-            promoters: (0..setup.promoters).map(promoter).collect::<Vec<_>>().into(),
-            parked_for: Duration::from_secs(900),
-            catch_up_spread: Duration::from_secs(6 * 3600),
-            reports: Arc::default(),
-            app,
-        }
+        let feeds = AppFeeds {
+            polled: PerFeed { touches: setup.touches, orders: setup.orders, refunds: setup.refunds },
+            refunds: FeedPlan { settings: refunds, start_from: StartFrom::Now },
+        };
+        let promoters = (0..setup.promoters).map(promoter).collect();
+        let client = Client::new(settings, Upstream { latency: setup.latency, ..self.upstream.clone() });
+        PolledApp::new(client, feeds, promoters, Duration::from_secs(900), 6 * hour)
     }
 
     /// The calls of an interface, in their order.

@@ -76,15 +76,10 @@ fn apps(options: &WorldOptions, watched: &Watched, lateness: Lateness, start_fro
             in_flight: 8,
         };
         let promoter = |id: &String| (Promoter::new(&app, id).unwrap(), ConfiguredPromoter::default());
-        PolledApp {
-            client: Arc::new(Client::new(settings, Watched { app: app.clone(), ..watched.clone() })),
-            feeds: AppFeeds { polled: PerFeed::new(|feed| Some(order(feed))), refunds: order(Feed::Refunds) },
-            promoters: ids.iter().map(promoter).collect::<Vec<_>>().into(),
-            parked_for: Duration::from_secs(300),
-            catch_up_spread: Duration::from_secs(6 * 3600),
-            reports: Arc::default(),
-            app,
-        }
+        let feeds = AppFeeds { polled: PerFeed::new(|feed| Some(order(feed))), refunds: order(Feed::Refunds) };
+        let promoters = ids.iter().map(promoter).collect();
+        let client = Client::new(settings, Watched { app: app.clone(), ..watched.clone() });
+        PolledApp::new(client, feeds, promoters, Duration::from_secs(300), Duration::from_secs(6 * 3600))
     };
     options.apps.iter().map(polled).collect()
 }
