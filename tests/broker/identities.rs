@@ -105,8 +105,8 @@ fn a_stranger(context: &Context) -> Result<()> {
     let ports = [AdminPort::of(&one)?, AdminPort::of(&two)?];
     let cause = |port: &AdminPort| -> Result<Option<Value>> {
         let status = port.json("/api/v1/status")?.1;
-        let causes = status["causes"].as_array().into_iter().flatten();
-        Ok(causes.filter(|cause| cause["code"] == "foreign_member").cloned().next())
+        let mut causes = status["causes"].as_array().into_iter().flatten();
+        Ok(causes.find(|cause| cause["code"] == "foreign_member").cloned())
     };
     let began = Instant::now();
     let told = wait_until("both tell who is there", BOUND, || {

@@ -82,7 +82,8 @@ impl Bench {
             topics: topics.clone(),
             topic_policy: TopicPolicy::Trust,
         };
-        let member = GroupMember::join(&settings, &settings.name, &topics.registry, Arc::new(|_| {})).unwrap();
+        let member =
+            GroupMember::join(&settings, &settings.name, &topics.registry, Arc::new(|_| {}), Arc::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire()).await });
         let committed = vec![CommittedOffset { partition: 0, offset: 0, metadata: "noted".into() }];

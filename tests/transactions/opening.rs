@@ -64,8 +64,14 @@ fn a_member_has_a_generation_and_an_id() {
 fn a_group_that_may_not_be_joined_is_named() {
     let bench = Bench::new();
     bench.errors(JoinGroup, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 3]);
-    let member =
-        GroupMember::join(&bench.settings, "another", &bench.settings.topics.registry, Arc::new(|_| {})).unwrap();
+    let member = GroupMember::join(
+        &bench.settings,
+        "another",
+        &bench.settings.topics.registry,
+        Arc::new(|_| {}),
+        Arc::default(),
+    )
+    .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire()).await });
     let refused = joined.unwrap().err().unwrap();
