@@ -48,7 +48,7 @@ pub fn by_whoever_shows_the_token(context: &Context) -> Result<()> {
     for what in ["pause", "resume", "rewind"] {
         let (status, answer) =
             Changed { port: &port, openid: changed.openid.clone(), ..changed }.post(what, Some(TOKEN), &json!({}))?;
-        ensure!(status == 403 && answer["error"].to_string().contains("names no token"), "{status}: {answer}");
+        ensure!(status == 403 && answer["error"].to_string().contains("names a token"), "{status}: {answer}");
     }
     Ok(())
 }
