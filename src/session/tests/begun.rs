@@ -7,9 +7,13 @@ use crate::commit::testing::memory_group::MemoryGroup;
 use crate::model::rewind::{Rewind, RewindId};
 use crate::model::shard::Shard;
 use crate::registry::record::{PromoterRecord, RegistryContent};
+use crate::session::begin_queue::BEGIN_MAX;
 
 /// So many that no shard's begin together.
-const MANY: usize = 36_000;
+const MANY: usize = 3600;
+
+/// How long a transaction takes, which holds a thousand cursors or pages.
+const TRANSACTION: Duration = Duration::from_secs(3);
 
 /// Notes how many cursors are durable when a promoter is asked for.
 #[derive(Clone)]
@@ -36,14 +40,14 @@ impl Transport for Looking {
     }
 }
 
-/// Polls as many promoters, whose touches begin at `start_from`, for a minute in which each transaction takes a second.
+/// Polls as many promoters, whose touches begin at `start_from`, for a minute in which each transaction takes [`TRANSACTION`].
 async fn polled(start_from: StartFrom, tells_its_clock: bool) -> Looking {
     let upstream = Upstream { began: tokio::time::Instant::now(), asked: Arc::default() };
     let upstream = Looking { upstream, durable: Arc::default(), cursors: Arc::default(), tells_its_clock };
     let pipeline = pipeline(&upstream, promoter(touches_only(plan(start_from))));
     let names = (0..MANY).map(|number| (named(number), ConfiguredPromoter::default()));
     pipeline.apps[0].promoters.replace(names.collect());
-    let decide = || (Duration::from_secs(1), ScriptedFault::None);
+    let decide = || (TRANSACTION, ScriptedFault::None);
     let make_log = || MemoryLog::new(upstream.durable.clone(), FaultScript::new(decide, CancellationToken::new()));
     let stop = CancellationToken::new();
     let end = async {
@@ -99,7 +103,7 @@ async fn the_last_begin_at_the_now_of_the_first_whether_the_clock_was_known_or_n
 }
 
 /// Who is changed while many begin. Some of them have begun by then, and most have not.
-const CHANGED: usize = 100;
+const CHANGED: usize = 10;
 
 fn many(numbers: std::ops::Range<usize>) -> Vec<(Promoter, ConfiguredPromoter)> {
     numbers.map(|number| (named(number), ConfiguredPromoter::default())).collect()
@@ -116,7 +120,7 @@ struct ChangedMeanwhile {
 }
 
 /// Polls as many promoters, of whom others than `kept` are removed, and one is added, while they begin: when the first part has, of four
-/// which take ten seconds and longer, for a transaction takes one and holds a thousand cursors.
+/// each of which takes a transaction and longer.
 async fn changed_while_many_begin(
     start_from: StartFrom,
     kept: std::ops::Range<usize>,
@@ -127,12 +131,12 @@ async fn changed_while_many_begin(
     let pipeline = pipeline(&upstream, promoter(touches_only(plan(start_from))));
     let configured = &pipeline.apps[0].promoters;
     configured.replace(many(0..MANY));
-    let decide = || (SECOND, ScriptedFault::None);
+    let decide = || (TRANSACTION, ScriptedFault::None);
     let make_log =
         || MemoryLog::shared(durable.clone(), FaultScript::new(decide, CancellationToken::new()), "one", &group);
     let (began, stop) = (tokio::time::Instant::now(), CancellationToken::new());
     let acts = async {
-        tokio::time::sleep(12 * SECOND).await;
+        tokio::time::sleep(14 * SECOND).await;
         change(&group);
         let added = key("added");
         configured.replace(many(kept).into_iter().chain([(added.clone(), ConfiguredPromoter::default())]).collect());
@@ -148,7 +152,7 @@ async fn changed_while_many_begin(
         let cursors = cursors_when(&|durable| durable.state.contains_key(&cursor)).await;
         let added_after = began.elapsed();
         cursors_when(&|durable| durable.state.len() > MANY).await;
-        tokio::time::sleep(10 * SECOND).await;
+        tokio::time::sleep(30 * SECOND).await;
         stop.cancel();
         (added_after, cursors)
     };
@@ -163,7 +167,7 @@ async fn whoever_is_added_or_removed_while_many_begin_is_so_after_a_part_of_them
     for start_from in [StartFrom::Now, StartFrom::At(NOW.minus(86_400))] {
         let changed = changed_while_many_begin(start_from, CHANGED..MANY, |_| {}).await;
         let ChangedMeanwhile { upstream, durable, added_after, cursors } = changed;
-        assert!(cursors < MANY - 10_000, "{cursors} cursors before that of the added");
+        assert!(cursors < MANY - BEGIN_MAX, "{cursors} cursors before that of the added");
         let removed = |openid: &String| upstream.asked(openid, added_after, 3 * MINUTE) > 0;
         assert_eq!((0..CHANGED).map(|number| format!("o{number}")).find(removed), None);
         let starts = starts(&durable);
@@ -187,9 +191,9 @@ async fn a_rewind_of_one_who_has_not_begun_yet_acts() {
 }
 
 /// So many that they begin in three parts, all shards together.
-const THREE_PARTS: usize = 21_000;
+const THREE_PARTS: usize = 2100;
 /// When those are registered, and many begin.
-const ALL_BEGIN_AFTER: Duration = Duration::from_secs(12);
+const ALL_BEGIN_AFTER: Duration = Duration::from_secs(14);
 
 /// Each begins where now was when his registration came, though it waits behind the beginning of many.
 #[tokio::test(start_paused = true)]
@@ -199,7 +203,7 @@ async fn those_who_are_registered_while_many_begin_begin_where_they_were_registe
     let group = MemoryGroup::of_one("one", PARTITIONS);
     let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
     pipeline.apps[0].promoters.replace(many(0..THREE_PARTS));
-    let decide = || (SECOND, ScriptedFault::None);
+    let decide = || (TRANSACTION, ScriptedFault::None);
     let make_log =
         || MemoryLog::shared(durable.clone(), FaultScript::new(decide, CancellationToken::new()), "one", &group);
     let stop = CancellationToken::new();
@@ -233,8 +237,8 @@ async fn a_log_that_is_opened_again_while_many_begin_moves_nobodys_now() {
     let make_log = || {
         let calls = calls.clone();
         let decide = move || match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-            12 => (Duration::from_secs(600), ScriptedFault::UnknownAborted),
-            _ => (SECOND, ScriptedFault::None),
+            5 => (Duration::from_secs(600), ScriptedFault::UnknownAborted),
+            _ => (TRANSACTION, ScriptedFault::None),
         };
         MemoryLog::new(durable.clone(), FaultScript::new(decide, CancellationToken::new()))
     };
