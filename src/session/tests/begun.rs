@@ -244,7 +244,7 @@ async fn a_log_that_is_opened_again_while_many_begin_moves_nobodys_now() {
     };
     let stop = CancellationToken::new();
     let end = async {
-        tokio::time::sleep(Duration::from_secs(900)).await;
+        tokio::time::sleep(Duration::from_secs(700)).await;
         stop.cancel();
     };
     let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), end);

@@ -40,7 +40,7 @@ fn a_reader_who_reads_everything_reads_exactly_the_truth() {
         while !client.world.settlement(client.now, None).settled {
             read.extend(client.read_all(from));
             assert_eq!(read, client.truth(), "seed {seed}");
-            client.pass(300);
+            client.pass(450);
             client.refresh("wx_simulated", "simulated-secret");
             assert!(client.now.0 < START.0 + 4 * 3_600_000, "seed {seed}: it never settles");
         }

@@ -8,7 +8,7 @@ use crate::requests::waiting::{WaitingRequests, WaitsFor};
 
 const FEW: usize = 200;
 /// Far more than any app's room in memory.
-const MANY: usize = 3000;
+const MANY: usize = 2000;
 
 /// One partition in which many requests of one app stand between few of another.
 fn topic_of_two(deadline_seconds: impl Fn(usize) -> Option<i64>) -> MemoryRequestTopic {
