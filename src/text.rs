@@ -1,6 +1,7 @@
 //! What is done in one way to texts of others, wherever they end up.
 
 use std::error::Error;
+use std::fmt::Display;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -20,6 +21,16 @@ pub fn bounded_in_bytes(text: &str, bytes_max: usize) -> &str {
 /// Such as `2 calls`.
 pub fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The first of `all`, at most `named_max` of them, and how many more there are: such as `0, 1, 2 and 9 more`.
+pub fn first_few<T: Display>(all: impl ExactSizeIterator<Item = T>, named_max: usize) -> String {
+    let more = all.len().saturating_sub(named_max);
+    let mut text = all.take(named_max).map(|one| one.to_string()).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text += &format!(" and {more} more");
+    }
+    text
 }
 
 /// Writes bytes as hex digits in lower case, two for each; as many as `digits` takes.
@@ -88,6 +99,13 @@ mod tests {
         let error = Told { text: "no answer", source: Some(Box::new(innermost)) };
         assert_eq!(with_causes(&error), "no answer: refused");
         assert_eq!(with_causes(&Told { text: "alone", source: None }), "alone");
+    }
+
+    #[test]
+    fn of_many_the_first_few_are_named_and_the_others_counted() {
+        assert_eq!((first_few([0; 0].iter(), 2), first_few([7].iter(), 2)), (String::new(), "7".to_owned()));
+        assert_eq!(first_few([7, 8].iter(), 2), "7, 8");
+        assert_eq!(first_few([7, 8, 9].iter(), 2), "7, 8 and 1 more");
     }
 
     #[test]

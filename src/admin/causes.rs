@@ -148,12 +148,15 @@ fn of_kafka(pipelines: &[(&'static str, HealthSnapshot)]) -> Vec<StatusCause> {
 
 /// The one that explains the others.
 fn of_pipeline(pipeline: &'static str, health: &HealthSnapshot) -> Option<StatusCause> {
-    let waits_too_long = |since: &UnixMillis| clock::now().0.saturating_sub(since.0) > UNCOMMITTED_MAX;
+    let now = clock::now();
+    let waits_too_long = |since: &UnixMillis| now.0.saturating_sub(since.0) > UNCOMMITTED_MAX;
+    // One that should have begun has, and lasts as long as the brokers let it.
+    let lies_ahead = |next_try: &UnixMillis| *next_try > now;
     let cause = if let Some(trouble) = &health.trouble {
         StatusCause {
             text: trouble.error.clone(),
             since: Some(trouble.since.as_seconds().to_string()),
-            next_try: Some(trouble.next_try.as_seconds().to_string()),
+            next_try: Some(trouble.next_try).filter(lies_ahead).map(|next_try| next_try.as_seconds().to_string()),
             ..StatusCause::new(LOG_NOT_OPEN, Severity::Stopped, "do what the text says; else look at the brokers")
         }
     } else if let Some(silence) = silence(health) {
@@ -335,8 +338,7 @@ mod tests {
 
     #[test]
     fn of_a_pipeline_the_cause_is_told_that_explains_the_others() {
-        let (since, next_try) = (UnixMillis(0), UnixMillis(5000));
-        let trouble = Some(LogTrouble { since, next_try, error: "refused".into() });
+        let trouble = |next_try| Some(LogTrouble { since: UnixMillis(0), next_try, error: "refused".into() });
         let silent_for = Some(Duration::from_secs(61));
         let waits_since = Some(UnixMillis(0));
         assert_eq!(code(health()), None);
@@ -347,10 +349,13 @@ mod tests {
         let severity = |health: &HealthSnapshot| of_pipeline("polls", health).map(|cause| cause.severity);
         assert_eq!(severity(&unanswered), Some(Severity::Late), "asked in vain, and not for long");
         assert_eq!(severity(&HealthSnapshot { silent_for, ..unanswered }), Some(Severity::Stopped));
-        let all = HealthSnapshot { waits_since, silent_for, trouble, ..health() };
+        let soon = UnixMillis(clock::now().0 + 5000);
+        let all = HealthSnapshot { waits_since, silent_for, trouble: trouble(soon), ..health() };
         let cause = of_pipeline("polls", &all).unwrap();
         assert_eq!((cause.code, cause.text.as_str()), ("log_not_open", "refused"));
-        assert_eq!(cause.next_try.as_deref(), Some("1970-01-01T00:00:05Z"));
+        assert_eq!(cause.next_try, Some(soon.as_seconds().to_string()));
+        let under_way = HealthSnapshot { trouble: trouble(UnixMillis(5000)), ..health() };
+        assert_eq!(of_pipeline("polls", &under_way).unwrap().next_try, None);
     }
 
     #[test]

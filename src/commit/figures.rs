@@ -97,6 +97,12 @@ impl CommitFigures {
         let _ = self.lateness.set(lateness);
     }
 
+    /// The longest of this feed's over all apps, in seconds; zero before any is known.
+    pub fn longest_lateness(&self, feed: Feed) -> i64 {
+        let known = self.lateness.get().into_iter().flat_map(HashMap::values);
+        known.map(|lateness| lateness[feed]).max().unwrap_or_default()
+    }
+
     /// What nobody has asked for before may have been shown for long, and tells nothing of how late the upstream shows what
     /// happens: only that a fact was not there when the same was read last.
     fn add_lateness(&self, event: &Event) {

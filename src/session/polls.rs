@@ -36,10 +36,16 @@ pub(super) struct PromotersChange {
     pub gone: Vec<Promoter>,
     /// Feeds of these promoters that are to be asked again, where that was not met before.
     pub rewinds: PromoterRewinds,
-    /// Dropped when that is so.
+}
+
+/// A change as its app is told of it.
+#[derive(Debug)]
+pub(super) struct ToldChange {
+    pub change: PromotersChange,
+    /// When it came about: who begins "now" begins there, however long it has waited.
+    pub since: Instant,
+    /// Dropped when it has been acted on.
     pub under_way: Option<UnderWay>,
-    /// When it came about, if it has waited since: who begins "now" begins there.
-    pub since: Option<Instant>,
 }
 
 impl PromotersChange {
@@ -76,7 +82,7 @@ struct PromotersFollower<'a> {
     in_hand: BeginGroup,
     /// Whose first cursors are being written, and since when they are to be polled.
     beginning: Vec<(Promoter, Instant)>,
-    changes: mpsc::Receiver<PromotersChange>,
+    changes: mpsc::Receiver<ToldChange>,
     /// Whether the upstream's clock is known, or was asked for in vain.
     is_clock_known: bool,
 }
@@ -86,7 +92,7 @@ type ClockLookup<'a> = Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>;
 
 impl PolledApp {
     /// Polls until cancelled whom `changes` tell, each feed once its first cursor is durable.
-    pub(super) async fn poll(&self, changes: mpsc::Receiver<PromotersChange>, context: PollContext) {
+    pub(super) async fn poll(&self, changes: mpsc::Receiver<ToldChange>, context: PollContext) {
         let (feeds, feeds_changes) = polled_feeds();
         self.reports.begin_needs(context.partitions);
         let PollContext { queue, end, .. } = context.clone();
@@ -162,9 +168,8 @@ impl PromotersFollower<'_> {
     ///
     /// # Errors
     /// [`Over`] where the committer or the scheduler has ended.
-    async fn change(&mut self, change: PromotersChange) -> Result<(), Over> {
-        let PromotersChange { polled, gone, rewinds, under_way, since } = change;
-        let since = since.unwrap_or_else(Instant::now);
+    async fn change(&mut self, told: ToldChange) -> Result<(), Over> {
+        let ToldChange { change: PromotersChange { polled, gone, rewinds }, since, under_way } = told;
         let mut changed = gone;
         changed.extend(polled.iter().map(|polled| polled.promoter.clone()));
         self.in_hand = BeginGroup::new(polled.into_iter().map(|promoter| WaitingPromoter { promoter, since }));
@@ -305,9 +310,8 @@ impl Drop for PromotersFollower<'_> {
         while let Some(group) = self.queue.pop() {
             times.keep(group.times());
         }
-        while let Ok(PromotersChange { polled, since, .. }) = self.changes.try_recv() {
-            let since = since.unwrap_or_else(Instant::now);
-            let begins_now = polled.into_iter().filter(PolledPromoter::may_begin_now);
+        while let Ok(ToldChange { change, since, .. }) = self.changes.try_recv() {
+            let begins_now = change.polled.into_iter().filter(PolledPromoter::may_begin_now);
             times.keep(begins_now.map(|polled| (polled.promoter, since)));
         }
     }

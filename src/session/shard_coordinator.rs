@@ -17,7 +17,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::configured::ConfigurationFollower;
-use super::polls::{PollContext, PromotersChange};
+use super::polls::{PollContext, ToldChange};
 use super::registration_query::{RegistrationQuery, RegistrationView, ShardStanding};
 use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{AppChanges, RegistryNews, ShardPromoters, add_rewinds};
@@ -61,7 +61,7 @@ pub(super) struct ShardCoordinator<'a> {
     pipeline: &'a PollPipeline,
     ownership: &'a mut dyn ShardOwnership,
     /// The followers of the apps, in the order of the pipeline's.
-    followers: Vec<mpsc::Sender<PromotersChange>>,
+    followers: Vec<mpsc::Sender<ToldChange>>,
     context: PollContext,
     configured: ConfigurationFollower,
     promoters: ShardPromoters,
@@ -80,7 +80,7 @@ impl<'a> ShardCoordinator<'a> {
     pub fn new(
         pipeline: &'a PollPipeline,
         ownership: &'a mut dyn ShardOwnership,
-        followers: Vec<mpsc::Sender<PromotersChange>>,
+        followers: Vec<mpsc::Sender<ToldChange>>,
         context: PollContext,
     ) -> ShardCoordinator<'a> {
         let (restores, promoters) = (ShardRestores::default(), ShardPromoters::default());
@@ -322,9 +322,9 @@ impl<'a> ShardCoordinator<'a> {
     async fn tell(&mut self, changes: AppChanges, since: Instant, under_way: Option<UnderWay>) -> Result<(), Stopped> {
         for (change, follower) in changes.into_iter().zip(&self.followers) {
             if !change.is_empty() || under_way.is_some() {
-                let change = PromotersChange { under_way: under_way.clone(), since: Some(since), ..change };
+                let told = ToldChange { change, since, under_way: under_way.clone() };
                 // An app that is still at its last change holds this up: the changes of a promoter come in order.
-                follower.send(change).await.map_err(|_| Stopped::Over)?;
+                follower.send(told).await.map_err(|_| Stopped::Over)?;
             }
         }
         Ok(())

@@ -85,6 +85,12 @@ impl BucketSnapshot {
         let up_to = self.bounds.partition_point(|one| *one <= bound);
         self.counts[up_to..].iter().sum()
     }
+
+    /// The least bound above which there is no more than one in `of`; nothing where even above the last there are more.
+    pub fn bound_of_all_but_one_in(&self, of: u64) -> Option<f64> {
+        let all = self.total();
+        self.bounds.iter().copied().find(|bound| self.above(*bound).saturating_mul(of) <= all)
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +107,7 @@ mod tests {
         both += counts.snapshot();
         assert_eq!((&both.counts, both.sum), (&vec![6, 2, 4], 29.0));
         assert_eq!((both.total(), both.above(1.0), both.above(2.0)), (12, 6, 4));
+        assert_eq!([2, 3, 4].map(|of| both.bound_of_all_but_one_in(of)), [Some(1.0), Some(2.0), None]);
         both -= &counts.snapshot();
         assert_eq!((both.counts, both.sum), (vec![3, 1, 2], 14.5));
     }

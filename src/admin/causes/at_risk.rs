@@ -46,6 +46,8 @@ pub(super) const CODES: [&str; 7] = [
 /// Which share of its lateness one fact in a thousand may have used, before that is to be known, and before facts are at risk.
 const LATENESS_NOTED: f64 = 0.5;
 const LATENESS_RISK: f64 = 0.8;
+/// Of so many facts one may be later.
+const FACTS_FOR_ONE_LATE: u64 = 1000;
 /// How long a restore may take before that is to be known, and before it is too long.
 const RESTORE_NOTED: Duration = Duration::from_secs(60);
 const RESTORE_MAX: Duration = Duration::from_secs(600);
@@ -73,7 +75,7 @@ pub(super) fn causes(observed: &ObservedConnector) -> Vec<StatusCause> {
     }
     let lateness = observed.recent.lateness_of_day(observed.counters());
     found.extend(Feed::ALL.into_iter().filter_map(|feed| {
-        let cause = lateness_used(feed, &lateness[feed])?;
+        let cause = lateness_used(feed, &lateness[feed], observed.polls.figures.longest_lateness(feed))?;
         Some(((cause.code, None, feed.name()), cause))
     }));
     let keys: BTreeSet<CauseKey> = found.iter().map(|(key, _)| key.clone()).collect();
@@ -110,22 +112,28 @@ fn quota_ends_early(app: &str, interface: Interface, ends_at: UnixTime, resets_a
     }
 }
 
-/// As the alert on facts at risk: one fact in a thousand.
-fn lateness_used(feed: Feed, used: &BucketSnapshot) -> Option<StatusCause> {
+/// As the alert on facts at risk: one fact in a thousand. It comes with the `lateness`, in seconds, of which no more than one in a
+/// thousand of the same facts had used up so much that it is to be known.
+fn lateness_used(feed: Feed, used: &BucketSnapshot, lateness: i64) -> Option<StatusCause> {
     let all = used.total();
-    let is_passed = |bound| used.above(bound).saturating_mul(1000) > all;
+    let is_passed = |bound| used.above(bound).saturating_mul(FACTS_FOR_ONE_LATE) > all;
     let bounds = [(LATENESS_RISK, LATENESS_NEARLY_USED), (LATENESS_NOTED, LATENESS_HALF_USED)];
     let (bound, code) = bounds.into_iter().find(|(bound, _)| is_passed(*bound))?;
+    // Facts that came later than all of it are not counted, so the last bound holds all of them.
+    let reached = used.bound_of_all_but_one_in(FACTS_FOR_ONE_LATE).unwrap_or(1.0);
+    let wanted = ages::at_least((lateness as f64 * reached / LATENESS_NOTED).ceil() as i64);
     Some(StatusCause {
         text: format!(
-            "of {all} facts of a day {} were not shown yet when more than {bound} of the lateness of {feed} was over",
-            used.above(bound)
+            "of {all} facts of a day {} were not shown yet when more than {bound} of the lateness of {feed} was over: with \
+             {feed}.lateness = \"{wanted}\" instead of {} half of it would be left",
+            used.above(bound),
+            ages::duration(lateness)
         ),
         affects: format!("{feed}: what comes later than all of it is not seen"),
         ..StatusCause::new(
             code,
             Severity::Note,
-            "set the feed's lateness longer, in the files of all instances; verify says whether something was missed",
+            "set the lateness that the text tells, or a longer one, in the files of all instances; verify says whether something was missed",
         )
     })
 }
@@ -223,12 +231,26 @@ mod tests {
             let counts = BucketCounts::new(SHARES);
             (0..1000 - late).for_each(|_| counts.add(0.1));
             (0..late).for_each(|_| counts.add(share));
-            lateness_used(Feed::Orders, &counts.snapshot()).map(|cause| cause.code)
+            lateness_used(Feed::Orders, &counts.snapshot(), 12 * 3600).map(|cause| cause.code)
         };
         assert_eq!([code(0, 0.0), code(2, 0.5), code(1, 0.6)], [None; 3]);
         assert_eq!([code(2, 0.6), code(2, 0.8)], [Some(LATENESS_HALF_USED); 2]);
         assert_eq!(code(2, 0.81), Some(LATENESS_NEARLY_USED));
-        assert_eq!(lateness_used(Feed::Orders, &BucketCounts::new(SHARES).snapshot()), None);
+        assert_eq!(lateness_used(Feed::Orders, &BucketCounts::new(SHARES).snapshot(), 12 * 3600), None);
+    }
+
+    #[test]
+    fn the_lateness_is_told_of_which_late_facts_would_use_half() {
+        let text = |share: f64, lateness| {
+            let counts = BucketCounts::new(SHARES);
+            (0..10).for_each(|_| counts.add(share));
+            lateness_used(Feed::Orders, &counts.snapshot(), lateness).unwrap().text
+        };
+        let told = text(0.6, 12 * 3600);
+        assert!(told.ends_with("with orders.lateness = \"20h\" instead of 12h half of it would be left"), "{told}");
+        assert!(text(0.95, 12 * 3600).contains("\"24h\" instead of 12h"));
+        assert!(text(0.95, 7 * 86_400).contains("\"14d\" instead of 7d"));
+        assert!(text(0.85, 600).contains("\"18m\" instead of 10m"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Severity, StatusCause};
 use crate::telemetry::health::foreign_members::SeenMember;
 use crate::telemetry::pipeline;
-use crate::text::counted;
+use crate::text::{counted, first_few};
 
 /// The code of partitions that are given to somebody who works on none.
 pub(super) const FOREIGN_MEMBER: &str = "foreign_member";
@@ -20,10 +20,7 @@ pub(super) fn cause(pipeline: &'static str, seen: &[SeenMember]) -> Option<Statu
     let mut partitions: Vec<i32> = seen.iter().flat_map(|seen| &seen.member.partitions).copied().collect();
     partitions.sort_unstable();
     partitions.dedup();
-    let mut members = seen.iter().take(NAMED_MAX).map(|seen| seen.member.named()).collect::<Vec<_>>().join(", ");
-    if let more @ 1.. = seen.len().saturating_sub(NAMED_MAX) {
-        members += &format!(" and {more} more");
-    }
+    let members = first_few(seen.iter().map(|seen| seen.member.named()), NAMED_MAX);
     let affected = counted(partitions.len() as u64, "partition");
     let affects = match pipeline {
         pipeline::POLLS => format!("the promoters of {affected}, whom nobody polls"),

@@ -4,7 +4,7 @@ use super::{Severity, StatusCause};
 use crate::model::time::UnixMillis;
 use crate::telemetry::health::hold_ups::HeldUpPartition;
 use crate::telemetry::pipeline;
-use crate::text::counted;
+use crate::text::{counted, first_few};
 
 /// The code of partitions of the registry in which what is said does not act.
 pub const REGISTRY_HELD_UP: &str = "registry_held_up";
@@ -19,11 +19,8 @@ pub(super) fn cause(held_up: &[HeldUpPartition], now: UnixMillis) -> Option<Stat
     let first = held_up.first()?;
     let since = held_up.iter().map(|partition| partition.since).fold(first.since, Ord::min);
     let severity = if now.0.saturating_sub(since.0) > NOTED_MAX { Severity::Late } else { Severity::Note };
-    let named = held_up.iter().take(NAMED_MAX).map(|held_up| format!("{}@{}", held_up.partition, held_up.offset));
-    let mut places = named.collect::<Vec<_>>().join(", ");
-    if let more @ 1.. = held_up.len().saturating_sub(NAMED_MAX) {
-        places += &format!(" and {more} more");
-    }
+    let places =
+        first_few(held_up.iter().map(|held_up| format!("{}@{}", held_up.partition, held_up.offset)), NAMED_MAX);
     let affected = counted(held_up.len() as u64, "partition");
     Some(StatusCause {
         pipeline: Some(pipeline::POLLS),

@@ -13,7 +13,7 @@ use crate::commit::testing::memory_group::{MemoryGroup, unnoted};
 use crate::commit::under_way::under_way;
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
-use crate::session::polls::PromotersChange;
+use crate::session::polls::{PromotersChange, ToldChange};
 use crate::session::shard_coordinator::ShardCoordinator;
 use crate::telemetry::health::WorkStanding;
 
@@ -74,11 +74,11 @@ async fn a_shard_is_closed_only_when_its_polls_have_ended() {
     let coordinator = ShardCoordinator::new(&polls, &mut ownership, vec![tell], context(queue));
     let script = async {
         group.send(OwnershipChange::Assigned(vec![SHARD])).unwrap();
-        assert_eq!(told.recv().await.unwrap().polled.len(), 1);
+        assert_eq!(told.recv().await.unwrap().change.polled.len(), 1);
         assert!(matches!(writes.receive().await, Some(Received::ShardsOpened(_))));
         group.send(OwnershipChange::Revoked(vec![SHARD])).unwrap();
         let ending = told.recv().await.unwrap();
-        assert_eq!(ending.gone.len(), 1);
+        assert_eq!(ending.change.gone.len(), 1);
         assert!(timeout(MINUTE, writes.receive()).await.is_err(), "closed while its polls are under way");
         drop(ending);
         assert!(matches!(writes.receive().await, Some(Received::ShardsClosed(closed)) if closed == [SHARD]));
@@ -112,7 +112,10 @@ async fn whoever_is_polled_otherwise_begins_behind_the_last_page_of_before() {
     // With room for one write.
     let (queue, mut writes) = write_queue(1);
     let (tell, changes) = mpsc::channel(1);
-    let change = |under_way| PromotersChange { polled: vec![polled()], under_way, ..PromotersChange::default() };
+    let change = |under_way| {
+        let change = PromotersChange { polled: vec![polled()], ..PromotersChange::default() };
+        ToldChange { change, since: tokio::time::Instant::now(), under_way }
+    };
     let script = async {
         tell.send(change(None)).await.unwrap();
         no_cursors(&mut writes).await;

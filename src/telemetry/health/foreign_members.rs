@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 
 use crate::model::time::UnixMillis;
+use crate::text::first_few;
 
 /// Of more partitions than this only the number is named.
 const NAMED_MAX: usize = 10;
@@ -46,11 +47,7 @@ impl ForeignMembers {
 impl ForeignMember {
     /// Which partitions it has, such as `0, 1, 2 and 9 more`.
     pub fn partitions_named(&self) -> String {
-        let named: Vec<String> = self.partitions.iter().take(NAMED_MAX).map(i32::to_string).collect();
-        match self.partitions.len().saturating_sub(NAMED_MAX) {
-            0 => named.join(", "),
-            more => format!("{} and {more} more", named.join(", ")),
-        }
+        first_few(self.partitions.iter(), NAMED_MAX)
     }
 
     /// Such as `rdkafka-0f8f… at 10.0.0.7 (partitions 0, 1 of promoter.registry)`.
