@@ -108,7 +108,7 @@ impl<L: StateLog> Pipeline<L> for PollPipeline {
         // before these end.
         let end = CancellationToken::new();
         let (age_limits, totals) = (Arc::new(age_limits), self.totals.clone());
-        let context = PollContext { queue, partitions, age_limits, totals, end };
+        let context = PollContext { queue, partitions, age_limits, totals, forget: self.forget, end };
         let committer = Committer::new(log, Shards::new(partitions), self.bounds, self.totals.clone());
         let mut failed = None;
         let polling = self.poll(&mut *ownership, context, stop, &mut failed);

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use super::call_budget::{CallBudget, CallFor};
+use super::first_turns::FirstTurns;
 use super::minute_counts::MinuteCounts;
 use super::polled_feeds::FirstRank;
 use super::schedule::Schedule;
@@ -36,6 +37,7 @@ pub enum Admission {
 /// Where something waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum WaitingIn {
+    First,
     Schedule,
     Usual(NextTurn),
     Further,
@@ -61,7 +63,16 @@ pub struct Begun {
 }
 
 /// All that is due of one interface, each once: in the schedule, behind others, or with the poll that has begun.
+///
+/// Those that were never polled and those that were have every other turn while some of both are due. Where more is due than can be
+/// polled, all who are polled have been due for long, and whoever comes new would be polled for the first time when they all have been:
+/// in minutes or an hour, though somebody has just registered him, or wants a feed asked again. And behind a restart, when all are to be
+/// polled for the first time, what they turn to next, such as today, would wait until the last of them has been.
 pub struct DueQueue<K> {
+    /// Those that were never polled.
+    first: FirstTurns<K>,
+    /// Whether the next turn is one of those, if both they and others are due.
+    is_turn_of_first: bool,
     /// Those that come at a time of their own: slices of a backfill, what has failed, other days than today.
     schedule: Schedule<K>,
     /// Those that come as often as facts do.
@@ -85,6 +96,8 @@ pub struct DueQueue<K> {
 impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     pub fn new(bounds: PollBounds) -> DueQueue<K> {
         DueQueue {
+            first: FirstTurns::new(),
+            is_turn_of_first: true,
             schedule: Schedule::new(),
             usual: UsualTurns::new(),
             intervals: Intervals::default(),
@@ -139,10 +152,16 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         self.schedule.put(key, due);
     }
 
-    /// Puts in, at `clock`, one that was not polled yet.
+    /// Puts in, at `clock`, one that was not polled yet; `clock` goes on.
     pub(crate) fn put_first(&mut self, key: K, rank: FirstRank, clock: Duration) {
         self.dues.add(seconds(clock));
-        self.schedule.put_first(key, rank, clock);
+        self.first.put(key, rank, clock);
+    }
+
+    /// The same for one of a few that came alone, and have never been polled in their lives.
+    pub(crate) fn put_few(&mut self, key: K, clock: Duration) {
+        self.dues.add(seconds(clock));
+        self.first.put_few(key, clock);
     }
 
     /// Puts one back, at `clock`, to when its next turn comes.
@@ -208,7 +227,7 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         let doubtful = self.doubtful.front().map(|(since, _)| *since).filter(|_| entry != Admission::Check);
         let further = self.next_further().map(|(due, _)| due).filter(|_| entry != Admission::Check);
         let usual = self.usual.next_at(&self.intervals, self.may_come());
-        let other = self.schedule.next_due().into_iter().chain(doubtful).chain(further).min();
+        let other = [self.first.next_due(), self.schedule.next_due(), doubtful, further].into_iter().flatten().min();
         let usual = usual.map(|due| due.max(self.budget.ready(CallFor::UsualTurn)));
         let other = other.map(|due| due.max(self.budget.ready(CallFor::Other)));
         usual.into_iter().chain(other).min()
@@ -226,16 +245,22 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         let (key, reach) = match waiting_in {
             WaitingIn::Further => (self.further.pop_front()?.1, Reach::ToTheEnd),
             WaitingIn::Doubtful => (self.doubtful.pop_front()?.1, Reach::OnePage),
+            WaitingIn::First => (self.first.take()?, Reach::OnePage),
             WaitingIn::Schedule => (self.schedule.take_due(clock)?, Reach::OnePage),
             WaitingIn::Usual(turn) => (self.usual.take(turn)?, Reach::OnePage),
         };
+        match waiting_in {
+            WaitingIn::First => self.is_turn_of_first = false,
+            WaitingIn::Schedule | WaitingIn::Usual(_) => self.is_turn_of_first = true,
+            WaitingIn::Further | WaitingIn::Doubtful => {}
+        }
         let made_for = match waiting_in {
             // While it waited its line counted it.
             WaitingIn::Usual(_) => {
                 self.dues.add(seconds(due));
                 CallFor::UsualTurn
             }
-            WaitingIn::Schedule | WaitingIn::Further | WaitingIn::Doubtful => CallFor::Other,
+            WaitingIn::First | WaitingIn::Schedule | WaitingIn::Further | WaitingIn::Doubtful => CallFor::Other,
         };
         // Counted as it begins, and put right when it has ended: or all that are due at once would begin on the same call.
         self.budget.spend(1, made_for, clock);
@@ -260,9 +285,16 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         }
     }
 
+    /// One of those that were never polled, or one of the others.
+    fn next_turn(&self, clock: Duration) -> Option<(Duration, WaitingIn)> {
+        let first = self.first.next_due().filter(|due| *due <= clock).map(|due| (due, WaitingIn::First));
+        let polled = self.next_polled(clock);
+        if self.is_turn_of_first { first.or(polled) } else { polled.or(first) }
+    }
+
     /// Of those with a time of their own and those with a usual turn, the one who has waited longest in proportion to his
     /// interval; for the former that is the one of a feed of which nothing is known, from when they are due on.
-    fn next_turn(&self, clock: Duration) -> Option<(Duration, WaitingIn)> {
+    fn next_polled(&self, clock: Duration) -> Option<(Duration, WaitingIn)> {
         let scheduled = self.schedule.next_due().filter(|due| *due <= clock);
         let may_usual = self.budget.ready(CallFor::UsualTurn) <= clock;
         let usual = may_usual.then(|| self.usual.next(clock, &self.intervals, self.may_come())).flatten();

@@ -44,6 +44,8 @@ const POLLS_PER_CALL: usize = 4;
 const CALLS_PER_LONG_PULL: usize = 4;
 /// So many pulls are kept to be taken up, for each poll of an interface at once. Most have read one page.
 const KEPT_PER_POLL: usize = 2;
+/// So many feeds that come together are a few: of a promoter, or of some that somebody has registered by hand.
+const FEW_MAX: usize = 64;
 /// How old the figures for a report may be.
 pub(super) const REPORT_EVERY: Duration = Duration::from_secs(20);
 
@@ -168,9 +170,11 @@ impl Scheduler {
         }
     }
 
-    /// Each is due at once, of all that were not polled yet that with the oldest cursor first; the budgets spread the calls.
+    /// Each is due at once, of all that were not polled yet that with the oldest cursor first, or one of a few that have just begun; the
+    /// budgets spread the calls.
     fn add(&mut self, feeds: Vec<PolledFeed>) {
         let (clock, now) = (self.began.elapsed(), self.client.now());
+        let are_few = feeds.len() <= FEW_MAX;
         for feed in feeds {
             let interface = feed.feed.interface();
             let standing = FeedStanding::before_first_poll(feed.feed, feed.settings.poll, &feed.pacing, now);
@@ -178,11 +182,15 @@ impl Scheduler {
             self.reports.stands(&feed.promoter, feed.feed, feed.settings.poll, [None, Some(standing)]);
             self.cursors[feed.feed].add(feed.pacing.complete_before().0);
             let class = self.due_queues[interface].join(feed.settings.poll.bounds());
-            let rank = FirstRank::new(&feed, now);
+            let (rank, is_of_few) = (FirstRank::new(&feed, now), are_few && feed.begins);
             let index = self.feeds.insert(feed, class, standing);
             let complete_before = self.feeds[index].pacing.complete_before();
             self.catching_up.add(index, complete_before, self.feeds.settings(index), now);
-            self.due_queues[interface].put_first(index, rank, clock);
+            if is_of_few {
+                self.due_queues[interface].put_few(index, clock);
+            } else {
+                self.due_queues[interface].put_first(index, rank, clock);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! all.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -62,9 +63,9 @@ impl BeginGroup {
         begins_now.map(|WaitingPromoter { promoter, since }| (promoter.promoter, since))
     }
 
-    /// Those of whom an earlier time is kept have waited since then.
-    pub fn wait_since(&mut self, times: &BeginTimes) {
-        times.take(self.waiting.iter_mut().map(|waiting| (&waiting.promoter.promoter, &mut waiting.since)));
+    /// Those of whom an earlier time is kept have waited since then, unless that is longer ago than `forget`.
+    pub fn wait_since(&mut self, times: &BeginTimes, forget: Duration) {
+        times.take(self.waiting.iter_mut().map(|waiting| (&waiting.promoter.promoter, &mut waiting.since)), forget);
     }
 }
 

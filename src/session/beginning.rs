@@ -45,11 +45,15 @@ pub(super) fn moment(since: Instant, now: UnixTime) -> UnixTime {
 }
 
 impl Beginning {
-    /// The feeds to poll, once their first cursors are durable; without those of shards that are lost meanwhile.
+    /// The feeds to poll, once their first cursors are durable; without those of shards that are lost meanwhile, which come beside.
     ///
     /// # Errors
     /// [`Closed`] once the session is over.
-    pub async fn made_durable(mut self, queue: &WriteSender, partitions: i32) -> Result<Vec<PolledFeed>, Closed> {
+    pub async fn made_durable(
+        mut self,
+        queue: &WriteSender,
+        partitions: i32,
+    ) -> Result<(Vec<PolledFeed>, HashSet<Shard>), Closed> {
         // Each write is of one shard: should that be lost, the others' are written all the same.
         let shard_of = |promoter: &Promoter| Shard::of(promoter, partitions);
         let shard = |(promoter, ..): &FirstCursor| shard_of(promoter);
@@ -63,7 +67,7 @@ impl Beginning {
         let lost = futures_util::future::try_join_all(writing).await?;
         let lost: HashSet<Shard> = lost.into_iter().flatten().collect();
         self.feeds.retain(|feed| !lost.contains(&shard_of(&feed.promoter)));
-        Ok(self.feeds)
+        Ok((self.feeds, lost))
     }
 
     /// Adds the first cursors that a promoter lacks beside the `cursors` it has, and the feeds to poll. Where a feed begins

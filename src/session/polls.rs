@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::begin_queue::{BEGIN_MAX, BeginGroup, BeginQueue, WaitingPromoter};
+use super::begin_queue::{BeginGroup, BeginQueue, WaitingPromoter};
+use super::begin_times::BeginTimes;
 use super::beginning::{Beginning, moment};
 use super::rewinds::{PromoterRewinds, write_rewinds};
 use super::{PolledApp, PolledPromoter, too_early};
@@ -17,8 +19,8 @@ use crate::commit::queue::{Closed, WriteSender};
 use crate::commit::totals::{CommitTotals, IdleStarts};
 use crate::commit::under_way::UnderWay;
 use crate::model::age::AgeLimits;
-use crate::model::parts::in_parts;
 use crate::model::promoter::Promoter;
+use crate::model::shard::Shard;
 use crate::poll::polled_feeds::{PolledFeed, PolledFeeds, SchedulerGone, polled_feeds};
 use crate::poll::scheduler::Scheduler;
 
@@ -54,6 +56,14 @@ impl PromotersChange {
     }
 }
 
+impl ToldChange {
+    /// Nobody acts on it in this session: whoever it tells of begins in the next one, where he would have.
+    pub fn keep_time(self, times: &BeginTimes) {
+        let begins_now = self.change.polled.into_iter().filter(PolledPromoter::may_begin_now);
+        times.keep(begins_now.map(|polled| (polled.promoter, self.since)));
+    }
+}
+
 /// What the polls of a session share.
 #[derive(Clone)]
 pub(super) struct PollContext {
@@ -62,6 +72,8 @@ pub(super) struct PollContext {
     pub partitions: i32,
     pub age_limits: Arc<AgeLimits>,
     pub totals: Arc<CommitTotals>,
+    /// How long somebody who is removed is remembered.
+    pub forget: Duration,
     /// Ends the polls.
     pub end: CancellationToken,
 }
@@ -80,7 +92,9 @@ struct PromotersFollower<'a> {
     awaiting_clock: HashMap<Promoter, WaitingPromoter>,
     /// Whom the change that acts now tells of, or of whom some begin now.
     in_hand: BeginGroup,
-    /// Whose first cursors are being written, and since when they are to be polled.
+    /// Of whom a change tells who have not begun: they do before it acts.
+    unpolled: BeginGroup,
+    /// Whose first cursors are being written who may begin "now", and since when they are to be polled.
     beginning: Vec<(Promoter, Instant)>,
     changes: mpsc::Receiver<ToldChange>,
     /// Whether the upstream's clock is known, or was asked for in vain.
@@ -106,6 +120,7 @@ impl PolledApp {
             queue: BeginQueue::default(),
             awaiting_clock: HashMap::new(),
             in_hand: BeginGroup::default(),
+            unpolled: BeginGroup::default(),
             beginning: Vec::new(),
             changes,
             is_clock_known: false,
@@ -178,7 +193,7 @@ impl PromotersFollower<'_> {
         let waited =
             changed.iter().filter_map(|promoter| Some((promoter.clone(), awaiting_clock.remove(promoter)?.since)));
         self.app.begin_times.keep(waited);
-        self.in_hand.wait_since(&self.app.begin_times);
+        self.in_hand.wait_since(&self.app.begin_times, self.context.forget);
         self.feeds.remove(changed).await?;
         // Before whoever waits for the end of these polls goes on: what it puts into the queue comes behind.
         let now = self.app.client.now();
@@ -218,8 +233,9 @@ impl PromotersFollower<'_> {
         if self.queue.is_empty() {
             return Ok(());
         }
-        let unpolled = self.queue.take(&changed.iter().collect::<HashSet<_>>());
-        for part in in_parts(unpolled, BEGIN_MAX) {
+        self.unpolled = BeginGroup::new(self.queue.take(&changed.iter().collect::<HashSet<_>>()));
+        while !self.unpolled.is_begun() {
+            let part = self.unpolled.next_part();
             self.begun(part, &mut IdleStarts::default()).await?;
         }
         Ok(())
@@ -247,7 +263,9 @@ impl PromotersFollower<'_> {
         Ok(self.feeds.add(group.far_behind).await?)
     }
 
-    /// The feeds of some promoters, once their first cursors are durable; nothing of those who wait for the upstream's clock now.
+    /// The feeds of some promoters, once their first cursors are durable; nothing of those who wait for the upstream's clock now, nor of
+    /// those whose shard is lost. The shard may come back to this instance, and nobody else have begun with them meanwhile: so it is kept
+    /// since when they were to be polled.
     ///
     /// # Errors
     /// [`Over`] where the committer has ended.
@@ -256,10 +274,13 @@ impl PromotersFollower<'_> {
         part: Vec<WaitingPromoter>,
         idle_starts: &mut IdleStarts,
     ) -> Result<Vec<PolledFeed>, Over> {
-        self.beginning = part.iter().map(|waiting| (waiting.promoter.promoter.clone(), waiting.since)).collect();
+        let begins_now = part.iter().filter(|waiting| waiting.promoter.may_begin_now());
+        self.beginning = begins_now.map(|waiting| (waiting.promoter.promoter.clone(), waiting.since)).collect();
         let beginning = self.beginning(part, idle_starts).await?;
-        let feeds = beginning.made_durable(&self.context.queue, self.context.partitions).await?;
-        self.beginning.clear();
+        let partitions = self.context.partitions;
+        let (feeds, lost) = beginning.made_durable(&self.context.queue, partitions).await?;
+        let is_lost = |(promoter, _): &(Promoter, Instant)| lost.contains(&Shard::of(promoter, partitions));
+        self.app.begin_times.keep(std::mem::take(&mut self.beginning).into_iter().filter(is_lost));
         Ok(feeds)
     }
 
@@ -306,13 +327,13 @@ impl Drop for PromotersFollower<'_> {
         let times = &self.app.begin_times;
         times.keep(std::mem::take(&mut self.beginning));
         self.queue.push(std::mem::take(&mut self.in_hand));
+        self.queue.push(std::mem::take(&mut self.unpolled));
         self.queue.push(BeginGroup::new(std::mem::take(&mut self.awaiting_clock).into_values()));
         while let Some(group) = self.queue.pop() {
             times.keep(group.times());
         }
-        while let Ok(ToldChange { change, since, .. }) = self.changes.try_recv() {
-            let begins_now = change.polled.into_iter().filter(PolledPromoter::may_begin_now);
-            times.keep(begins_now.map(|polled| (polled.promoter, since)));
+        while let Ok(told) = self.changes.try_recv() {
+            told.keep_time(times);
         }
     }
 }

@@ -22,7 +22,7 @@ use super::registration_query::{RegistrationQuery, RegistrationView, ShardStandi
 use super::restores::{RestoreAttempt, RestoreEvent, RestoreProgress, ShardRestores, WholeShards};
 use super::shard_promoters::{AppChanges, RegistryNews, ShardPromoters, add_rewinds};
 use super::share_exchange::ShareExchange;
-use super::{PollPipeline, shard_writes, too_early};
+use super::{PollPipeline, PolledApp, shard_writes, too_early};
 use crate::allocator;
 use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, ShardOwnership};
 use crate::commit::log_state::until;
@@ -320,11 +320,12 @@ impl<'a> ShardCoordinator<'a> {
     /// # Errors
     /// [`Stopped::Over`], where an app's polls have ended.
     async fn tell(&mut self, changes: AppChanges, since: Instant, under_way: Option<UnderWay>) -> Result<(), Stopped> {
-        for (change, follower) in changes.into_iter().zip(&self.followers) {
+        let mut untold = UntoldChanges { apps: &self.pipeline.apps, changes, since };
+        for (change, follower) in untold.changes.iter_mut().zip(&self.followers) {
             if !change.is_empty() || under_way.is_some() {
-                let told = ToldChange { change, since, under_way: under_way.clone() };
                 // An app that is still at its last change holds this up: the changes of a promoter come in order.
-                follower.send(told).await.map_err(|_| Stopped::Over)?;
+                let room = follower.reserve().await.map_err(|_| Stopped::Over)?;
+                room.send(ToldChange { change: std::mem::take(change), since, under_way: under_way.clone() });
             }
         }
         Ok(())
@@ -346,6 +347,21 @@ impl<'a> ShardCoordinator<'a> {
                 too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits, app.client.now())
             })
         })
+    }
+}
+
+/// What is still to be told, where a session may end before it is.
+struct UntoldChanges<'a> {
+    apps: &'a [PolledApp],
+    changes: AppChanges,
+    since: Instant,
+}
+
+impl Drop for UntoldChanges<'_> {
+    fn drop(&mut self) {
+        for (app, change) in self.apps.iter().zip(std::mem::take(&mut self.changes)) {
+            ToldChange { change, since: self.since, under_way: None }.keep_time(&app.begin_times);
+        }
     }
 }
 

@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::bindings as native;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::Producer;
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::deliveries::Deliveries;
+use super::endless_call::{ENDLESS, ENDLESS_AFTER, within};
 use super::producer::{TransactionalProducer, retried};
 use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::CALL_TIMEOUT;
@@ -53,7 +55,9 @@ pub fn try_brokers(producer: &TransactionalProducer, group: &str, topic: &str) -
     let mut attempt = 1;
     loop {
         producer.kafka().begin_transaction().map_err(again)?;
-        let refused = send_offsets_of_nobody(producer, group, topic);
+        let (kafka, names) = (producer.shared(), (group.to_owned(), topic.to_owned()));
+        let refused = within(ENDLESS_AFTER, move || send_offsets_of_nobody(&kafka, &names.0, &names.1));
+        let refused = refused.ok_or_else(|| OpenError::Again(LogError::because(UNTRIED, LogError::from(ENDLESS))))?;
         retried(|| producer.kafka().abort_transaction(CALL_TIMEOUT)).map_err(again)?;
         match refused {
             Ok(()) => return Err(OpenError::Stop(TOO_OLD.into())),
@@ -91,7 +95,7 @@ struct RefusedOffsets {
 /// # Errors
 /// librdkafka's code and words.
 #[allow(unsafe_code, reason = "metadata of a member that is none, which rdkafka does not offer, argued below")]
-fn send_offsets_of_nobody(producer: &TransactionalProducer, group: &str, topic: &str) -> Result<(), RefusedOffsets> {
+fn send_offsets_of_nobody(producer: &BaseProducer<Deliveries>, group: &str, topic: &str) -> Result<(), RefusedOffsets> {
     let unusable = |words: String| RefusedOffsets { code: RDKafkaErrorCode::InvalidArgument, words };
     let group = CString::new(group).map_err(|error| unusable(error.to_string()))?;
     let mut offsets = TopicPartitionList::new();
@@ -107,7 +111,7 @@ fn send_offsets_of_nobody(producer: &TransactionalProducer, group: &str, topic: 
             NOBODY.as_ptr(),
             std::ptr::null(),
         );
-        let client = producer.kafka().client().native_ptr();
+        let client = producer.client().native_ptr();
         let error = native::rd_kafka_send_offsets_to_transaction(client, offsets.ptr(), nobody, milliseconds);
         native::rd_kafka_consumer_group_metadata_destroy(nobody);
         if error.is_null() {

@@ -35,6 +35,7 @@
 //! | offsets | an older generation, an unknown or fenced member | abort; *revoked*: wait for the next assignment |
 //! | offsets | the text beside one is too long | abort: *note too large*: nothing written |
 //! | offsets | any other abortable | abort: *nothing written* |
+//! | offsets | librdkafka does not come back | open again, without an abort: the call is still under way |
 //! | offsets | fenced, fatal | open again; that it is fenced is told |
 //! | commit | retriable (timeout, brokers down) | call again, which resumes it, for `STEP_MAX`; then open again |
 //! | commit | any other, abortable ones too | open again: the outcome may be unknown |
@@ -72,6 +73,8 @@ mod generation;
 pub(super) mod probe;
 
 mod steps;
+
+mod endless_call;
 
 pub mod limits;
 

@@ -114,6 +114,11 @@ impl TransactionalProducer {
         &self.kafka
     }
 
+    /// A share in it, for a call that may not come back.
+    pub fn shared(&self) -> Arc<Supplied<BaseProducer<Deliveries>>> {
+        self.kafka.clone()
+    }
+
     /// Hands a record over, waiting for room in the queue.
     ///
     /// # Errors

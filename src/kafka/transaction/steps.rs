@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 
+use super::endless_call::{ENDLESS, ENDLESS_AFTER, within};
 use super::error::TransactionError;
 use super::offsets::OwnedOffsets;
 use super::producer::{TransactionalProducer, retried};
@@ -108,8 +110,7 @@ fn too_slow(failure: TransactionError) -> TransactionError {
 /// The records were thrown away because the transaction had failed before they could be sent. What for is told by the
 /// next call, which librdkafka refuses.
 fn purged(producer: &TransactionalProducer, offsets: &OwnedOffsets, error: KafkaError) -> TransactionError {
-    let list = offsets.list().unwrap_or_default();
-    let refusal = producer.kafka().send_offsets_to_transaction(&list, &offsets.owner.metadata, CALL_TIMEOUT);
+    let Some(refusal) = sent_offsets(producer, offsets, offsets.list().unwrap_or_default()) else { return endless() };
     let cause = refusal.err().unwrap_or(error);
     let may_not = matches!(
         &cause,
@@ -134,9 +135,17 @@ fn may_not_write(producer: &TransactionalProducer, cause: KafkaError) -> Transac
 /// generation.
 fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Result<(), TransactionError> {
     let offsets = owned.list().map_err(|error| abort(producer, "offsets", error))?;
-    let metadata = &owned.owner.metadata;
-    let send = || producer.kafka().send_offsets_to_transaction(&offsets, metadata, CALL_TIMEOUT);
-    let Err(error) = retried(send) else { return Ok(()) };
+    let mut is_endless = false;
+    let sent = retried(|| {
+        sent_offsets(producer, owned, offsets.clone()).unwrap_or_else(|| {
+            is_endless = true;
+            Ok(())
+        })
+    });
+    if is_endless {
+        return Err(endless());
+    }
+    let Err(error) = sent else { return Ok(()) };
     match abort(producer, "offsets", error.clone()) {
         TransactionError::NothingWritten(reason) if is_older_generation(&error) => {
             Err(TransactionError::Revoked(reason))
@@ -149,6 +158,21 @@ fn send_offsets(producer: &TransactionalProducer, owned: &OwnedOffsets) -> Resul
         }
         failure => Err(failure),
     }
+}
+
+/// What has become of the offsets; nothing where librdkafka does not come back.
+fn sent_offsets(
+    producer: &TransactionalProducer,
+    owned: &OwnedOffsets,
+    offsets: TopicPartitionList,
+) -> Option<KafkaResult<()>> {
+    let (kafka, owner) = (producer.shared(), owned.owner.clone());
+    within(ENDLESS_AFTER, move || kafka.send_offsets_to_transaction(&offsets, &owner.metadata, CALL_TIMEOUT))
+}
+
+/// Not aborted: the producer takes no other call while it is at that one.
+fn endless() -> TransactionError {
+    TransactionError::Reopen(ENDLESS.into())
 }
 
 /// Ends the transaction without a trace. Gives what led here, cut by what is known now.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::time::UnixTime;
 use Reach::{OnePage, ToTheEnd};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -152,4 +153,46 @@ fn polls_begin_evenly_and_pay_for_their_further_pages() {
     queue.ended(1);
     queue.spent(0, 13 * SECOND);
     assert_eq!(queue.next_due(Admission::Call), Some(13 * SECOND), "its call was not made");
+}
+
+fn rank(cursor: i64) -> FirstRank {
+    FirstRank { cursor: UnixTime(cursor), shuffled: 0 }
+}
+
+/// Usual turns and those with a time of their own, all of which have been due for long.
+#[test]
+fn whoever_was_never_polled_has_every_other_turn_whatever_the_others_wait_for() {
+    let mut queue = DueQueue::new(PollBounds { polls: 20, to_the_end: 2 });
+    queue.set_rates(CallRates::default(), Duration::ZERO);
+    for key in 0..4 {
+        usual(&mut queue, key);
+    }
+    (10..14).for_each(|key| queue.put(key, SECOND));
+    let clock = 1000 * SECOND;
+    (20..23).for_each(|key| queue.put_first(key, rank(key.into()), clock));
+    let begun: Vec<u32> = std::iter::from_fn(|| queue.begin(clock, Admission::Call)).map(|(key, _)| key).collect();
+    assert_eq!(begun.len(), 11);
+    assert_eq!([begun[0], begun[2], begun[4]], [20, 21, 22]);
+    assert!(begun[5..].iter().all(|key| *key < 20), "{begun:?}");
+}
+
+/// Behind a restart nobody has been polled: what the first of them turn to next does not wait for the last.
+#[test]
+fn whoever_was_polled_has_every_other_turn_though_others_have_waited_for_their_first_for_longer() {
+    let mut queue = DueQueue::new(PollBounds { polls: 20, to_the_end: 2 });
+    (0..9).for_each(|key| queue.put_first(key, rank(key.into()), SECOND));
+    let begun = |queue: &mut DueQueue<u32>| queue.begin(9 * SECOND, Admission::Call).unwrap().0;
+    assert_eq!([begun(&mut queue), begun(&mut queue)], [0, 1]);
+    (10..13).for_each(|key| queue.put(key, 9 * SECOND));
+    let begun: Vec<u32> = (0..7).map(|_| begun(&mut queue)).collect();
+    assert_eq!(begun, [10, 2, 11, 3, 12, 4, 5]);
+}
+
+#[test]
+fn one_of_a_few_that_came_alone_does_not_wait_for_the_many_that_came_before() {
+    let mut queue = DueQueue::new(PollBounds { polls: 20, to_the_end: 2 });
+    (0..9).for_each(|key| queue.put_first(key, rank(key.into()), SECOND));
+    queue.put_few(100, 2 * SECOND);
+    let begun: Vec<u32> = (0..3).map(|_| queue.begin(9 * SECOND, Admission::Call).unwrap().0).collect();
+    assert_eq!(begun, [100, 0, 1]);
 }

@@ -255,6 +255,40 @@ async fn a_log_that_is_opened_again_while_many_begin_moves_nobodys_now() {
     assert!(starts.len() == THREE_PARTS && last.0 - first.0 <= 2, "{} of {}: {first} {last}", later, starts.len());
 }
 
+/// As where brokers are silent for longer than the session's timeout: the log stays open, and all shards are lost and come back.
+#[tokio::test(start_paused = true)]
+async fn shards_that_are_lost_and_come_back_while_many_begin_move_nobodys_now() {
+    let (upstream, durable) = (NotingUpstream::begin(), Arc::<Mutex<DurableTopics>>::default());
+    let group = MemoryGroup::of_one("one", PARTITIONS);
+    let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
+    pipeline.apps[0].promoters.replace(many(0..THREE_PARTS));
+    let decide = || (TRANSACTION, ScriptedFault::None);
+    let make_log =
+        || MemoryLog::shared(durable.clone(), FaultScript::new(decide, CancellationToken::new()), "one", &group);
+    let stop = CancellationToken::new();
+    let acts = async {
+        until_begun(&durable).await;
+        (0..PARTITIONS).for_each(|partition| group.take_away(Shard(partition), "two"));
+        let begun = starts(&durable.lock().unwrap()).len();
+        assert!((1..THREE_PARTS).contains(&begun), "{begun} have begun");
+        tokio::time::sleep(MINUTE).await;
+        (0..PARTITIONS).for_each(|partition| group.take_away(Shard(partition), "one"));
+        tokio::time::sleep(2 * MINUTE).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), acts);
+    ended.unwrap();
+    let starts = starts(&durable.lock().unwrap());
+    let [first, last] = [starts.iter().min(), starts.iter().max()].map(|start| *start.unwrap());
+    assert!(starts.len() == THREE_PARTS && last.0 - first.0 <= 2, "{} begin: {first} {last}", starts.len());
+}
+
+async fn until_begun(durable: &Mutex<DurableTopics>) {
+    while durable.lock().unwrap().state.is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 fn starts_by_promoter(durable: &DurableTopics) -> std::collections::HashMap<Promoter, UnixTime> {
     let start = |(key, value): (&String, &Vec<u8>)| {
         let key = StateKey::decode(key.as_bytes()).unwrap();

@@ -36,6 +36,7 @@ fn context(queue: WriteSender) -> PollContext {
         partitions: 1,
         age_limits: Arc::default(),
         totals: Arc::default(),
+        forget: Duration::from_secs(86_400),
         end: CancellationToken::new(),
     }
 }
