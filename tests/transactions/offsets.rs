@@ -1,7 +1,7 @@
 //! Offsets that are refused.
 
 use promoter_connector::kafka::transaction::error::TransactionError;
-use rdkafka::types::RDKafkaApiKey::{AddOffsetsToTxn, TxnOffsetCommit};
+use rdkafka::types::RDKafkaApiKey::{AddOffsetsToTxn, FindCoordinator, TxnOffsetCommit};
 use rdkafka::types::RDKafkaRespErr::*;
 
 use crate::bench::Bench;
@@ -35,4 +35,16 @@ fn offsets_of_a_fenced_producer_mean_to_open_again() {
     let bench = Bench::new();
     let (first, _) = bench.commit_with(AddOffsetsToTxn, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
     assert!(matches!(first, Err(TransactionError::Fenced(_))), "{first:?}");
+}
+
+/// librdkafka asks for the group's coordinator once, and after this answer only when some broker's connection comes or goes. Its call to
+/// send the offsets does not come back, whatever time it is given.
+#[test]
+fn offsets_that_librdkafka_does_not_come_back_from_are_left_behind_and_the_log_is_opened_again() {
+    let bench = Bench::new();
+    let (first, again) = bench.commit_with(FindCoordinator, &[RD_KAFKA_RESP_ERR_NOT_COORDINATOR; 1]);
+    let Err(TransactionError::Reopen(reason)) = first else { panic!("{first:?}") };
+    assert!(reason.with_causes().contains("does not come back"), "{reason}");
+    assert!(matches!(again, Err(TransactionError::Reopen(_))), "none follows: {again:?}");
+    assert_eq!(bench.commit_with(TxnOffsetCommit, &[]).0, Ok(()), "another producer takes its place");
 }

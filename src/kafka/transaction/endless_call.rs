@@ -2,15 +2,15 @@
 //!
 //! `send_offsets_to_transaction` waits for its answer without an end, whatever time it is given. It looks for the group's coordinator, and
 //! where that request ran out of time, as with a broker that hangs for ten seconds, it looks again only when the connection to some
-//! broker comes or goes (librdkafka 2.12.1, `rd_kafka_coord_req_handle_FindCoordinator`): ten minutes later, or never.
+//! broker comes or goes (librdkafka 2.12.1, `rd_kafka_coord_req_handle_FindCoordinator`): ten minutes later, as was seen, or never.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::producer::STEP_MAX;
+use crate::kafka::client::CALL_TIMEOUT;
 
 /// The time that it is given is over long before.
-pub const ENDLESS_AFTER: Duration = STEP_MAX;
+pub const ENDLESS_AFTER: Duration = CALL_TIMEOUT.saturating_mul(3);
 /// What is said where it has not come back by then.
 pub const ENDLESS: &str = "librdkafka does not come back from sending the offsets";
 
