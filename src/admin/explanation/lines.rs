@@ -138,11 +138,7 @@ fn refused(ParkedFinding { parked, next_try }: ParkedFinding) -> String {
 
 /// Those of the instance that tells, beside what the app has and what all have used of it.
 fn calls(calls: &[QuotaStatus]) -> Option<ExplanationLine> {
-    let of_interface = |QuotaStatus { interface, limit, used, used_by_all, .. }: &QuotaStatus| {
-        let limit = limit.map_or_else(|| "no limit known".to_owned(), |limit| format!("the app has {limit}"));
-        let all = used_by_all.map_or_else(String::new, |all| format!(", of which all together had used {all}"));
-        format!("{interface} {used} ({limit}{all})")
-    };
+    let of_interface = |quota: &QuotaStatus| format!("{} {} ({})", quota.interface, quota.used, of_the_app(quota));
     let told: Vec<String> = calls.iter().map(of_interface).collect();
     (!told.is_empty()).then(|| note(format!("calls of this instance today: {}", told.join("; "))))
 }
@@ -152,6 +148,23 @@ fn outlook(PromoterFindings { feeds, registration, place, .. }: &PromoterFinding
     let complete = |finding: &FeedFinding| finding.complete_before.map(|time| format!("{} {time}", finding.feed));
     let cursors: Vec<String> = feeds.iter().filter_map(complete).collect();
     let from = cursors.join(", ");
+/// What the app has, and what is left of that: the upstream counts what all have called, and by its own limit.
+fn of_the_app(QuotaStatus { limit, used_by_all, limit_told, .. }: &QuotaStatus) -> String {
+    let Some(limit) = limit else { return "no limit known".to_owned() };
+    match limit_told.zip(*used_by_all) {
+        None => format!("the app has {limit}"),
+        Some((told, used)) => {
+            let own = if *limit < told { format!("per_day is {limit}; ") } else { String::new() };
+            match used < told {
+                true => format!("{own}the app has {told}, of which all together had used {used}"),
+                false => format!(
+                    "{own}the app has {told}, and all together had called {used} times: none is left until midnight in Beijing"
+                ),
+            }
+        }
+    }
+}
+
     note(match (registration, place) {
         (FoundRegistration::Nobody, _) if cursors.is_empty() => "nothing of it was ever published".to_owned(),
         (FoundRegistration::Nobody, _) => {
