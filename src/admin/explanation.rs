@@ -67,7 +67,7 @@ pub struct FeedFinding {
     pub feed: Feed,
     /// How it is polled, where an instance tells.
     pub condition: Option<FeedCondition>,
-    /// Up to when it is read, where that is known.
+    /// Up to when it is read, by polls that were read to their end; nothing before there was one, or where no instance tells.
     pub read_to: Option<UnixTime>,
     /// The cursor; nothing where it has none yet.
     pub complete_before: Option<UnixTime>,

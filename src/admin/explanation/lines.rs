@@ -111,16 +111,20 @@ fn feed_line(finding: &FeedFinding, now: UnixTime) -> ExplanationLine {
         Some(time) => format!("complete to {time}, {} ago", ago(time)),
         None => return note(format!("{feed}: not begun yet")),
     };
-    let read = match (finding.read_to, finding.promised_seconds) {
-        (Some(time), Some(promised)) => {
-            format!("read {} ago, promised each {}; ", ago(time), duration(promised.cast_signed()))
-        }
-        _ => String::new(),
+    let read = match finding.read_to {
+        Some(time) => format!("read {} ago", ago(time)),
+        None => "not read yet since this instance polls it".to_owned(),
     };
     let now_polled = if finding.is_polled_now { "; is being polled" } else { "" };
+    let promised = finding.promised_seconds.map(|promised| duration(promised.cast_signed()));
+    let read = promised.map_or_else(String::new, |promised| format!("{read}, promised each {promised}; "));
     match (finding.condition, finding.parked) {
         (_, Some(parked)) => trouble(format!("{feed}: {}; {complete}{now_polled}", refused(parked))),
         (Some(FeedCondition::OnTime), None) => well(format!("{feed}: {read}{complete}{now_polled}")),
+        // That it is not late yet is nothing that went well.
+        (Some(FeedCondition::OnTime), None) if finding.read_to.is_none() => {
+            note(format!("{feed}: {read}{complete}{now_polled}"))
+        }
         (Some(FeedCondition::Late), None) => trouble(format!("{feed}: late: {read}{complete}{now_polled}")),
         (Some(FeedCondition::Backfilling), None) => note(format!("{feed}: reads its past; {complete}{now_polled}")),
         (Some(FeedCondition::Parked), None) => trouble(format!("{feed}: parked; {complete}{now_polled}")),

@@ -100,6 +100,28 @@ fn a_quota_of_which_nothing_is_left_is_told_so_and_one_of_ones_own_beside_that_o
     assert_eq!(told(None, None, None), "getrelation 3 (no limit known)");
 }
 
+/// Whoever polled it before may have read it to then, and nobody knows.
+#[test]
+fn a_feed_of_which_no_poll_was_read_to_its_end_here_is_not_told_as_read() {
+    let unread = |condition, is_polled_now| {
+        let feed = FeedFinding { read_to: None, is_polled_now, ..touches(Some(condition)) };
+        let explanation = Explanation::of(found(here(), known(None), vec![feed]));
+        assert_eq!((explanation.feeds[0].state, &explanation.feeds[0].read_to), (Some(condition.name()), &None));
+        explanation.text()
+    };
+    let told = unread(FeedCondition::OnTime, false);
+    let line = "\n· touches: not read yet since this instance polls it, promised each 15m; complete to 2022-11-17T03:15:00Z, 45m ago\n";
+    assert!(told.contains(line), "{told}");
+    let told = unread(FeedCondition::Late, true);
+    assert!(
+        told.contains("\n✗ touches: late: not read yet since this instance polls it, promised each 15m; "),
+        "{told}"
+    );
+    assert!(told.contains("45m ago; is being polled\n"), "{told}");
+    let told = text(found(here(), known(None), vec![touches(Some(FeedCondition::OnTime))]));
+    assert!(told.contains("\n✓ touches: read 35m ago, promised each 15m; "), "{told}");
+}
+
 #[test]
 fn a_parked_feed_is_told_with_the_code_and_the_next_try() {
     let parked = ParkedFeed::new(Some(103_007), NOW.minus(60));
