@@ -229,6 +229,13 @@ impl PromoterPlace {
     /// The word of one where the promoter is polled, as answers have it.
     pub const HERE: &'static str = "here";
 
+    /// What an instance has answered of itself; nothing where that says neither that it has the promoter's partition nor that it
+    /// polls nobody.
+    pub fn of_answer(word: &str, instance: String) -> Option<PromoterPlace> {
+        let places = [PromoterPlace::Here, PromoterPlace::Restoring, PromoterPlace::NoSession];
+        places.into_iter().map(|place| place(instance.clone())).find(|place| place.name() == word)
+    }
+
     fn name(&self) -> &'static str {
         match self {
             PromoterPlace::Here(_) => PromoterPlace::HERE,
