@@ -5,12 +5,13 @@ use super::{
     ExplanationLine, FeedFinding, FoundRegistration, LineSign, ParkedFinding, PromoterFindings, PromoterPlace,
 };
 use crate::admin::ages::duration;
-use crate::admin::causes::{FOREIGN_MEMBER_ACTION, PARKED_ACTION, REGISTRY_HELD_UP, Severity, StatusCause};
+use crate::admin::causes::{PARKED_ACTION, REGISTRY_HELD_UP, Severity, StatusCause};
 use crate::admin::status::QuotaStatus;
 use crate::model::time::UnixTime;
 use crate::poll::freshness::FeedCondition;
 use crate::registry::known::KnownPromoter;
 use crate::registry::table::PromoterSource;
+use crate::telemetry::health::foreign_members::FOREIGN_MEMBER_REMEDY;
 
 pub(super) fn lines(findings: &PromoterFindings) -> Vec<ExplanationLine> {
     let mut lines: Vec<ExplanationLine> = registration(findings).into_iter().chain([place(findings)]).collect();
@@ -75,7 +76,7 @@ fn place(PromoterFindings { partition, place, .. }: &PromoterFindings) -> Explan
         )),
         PromoterPlace::Foreign(member) => trouble(format!(
             "{partition} is owned by a member of the consumer group that is no instance of this connector, so nobody polls it: \
-             {member}; do: {FOREIGN_MEMBER_ACTION}. What follows stands in Kafka"
+             {member}; do: {FOREIGN_MEMBER_REMEDY}. What follows stands in Kafka"
         )),
         PromoterPlace::Nobody => trouble(format!(
             "no instance answers, and none owns {partition}: nobody polls it. What follows stands in Kafka"
@@ -115,16 +116,16 @@ fn feed_line(finding: &FeedFinding, now: UnixTime) -> ExplanationLine {
         Some(time) => format!("read {} ago", ago(time)),
         None => "not read yet since this instance polls it".to_owned(),
     };
-    let now_polled = if finding.is_polled_now { "; is being polled" } else { "" };
     let promised = finding.promised_seconds.map(|promised| duration(promised.cast_signed()));
     let read = promised.map_or_else(String::new, |promised| format!("{read}, promised each {promised}; "));
+    let now_polled = if finding.is_polled_now { "; is being polled" } else { "" };
     match (finding.condition, finding.parked) {
         (_, Some(parked)) => trouble(format!("{feed}: {}; {complete}{now_polled}", refused(parked))),
-        (Some(FeedCondition::OnTime), None) => well(format!("{feed}: {read}{complete}{now_polled}")),
         // That it is not late yet is nothing that went well.
         (Some(FeedCondition::OnTime), None) if finding.read_to.is_none() => {
             note(format!("{feed}: {read}{complete}{now_polled}"))
         }
+        (Some(FeedCondition::OnTime), None) => well(format!("{feed}: {read}{complete}{now_polled}")),
         (Some(FeedCondition::Late), None) => trouble(format!("{feed}: late: {read}{complete}{now_polled}")),
         (Some(FeedCondition::Backfilling), None) => note(format!("{feed}: reads its past; {complete}{now_polled}")),
         (Some(FeedCondition::Parked), None) => trouble(format!("{feed}: parked; {complete}{now_polled}")),
@@ -147,11 +148,6 @@ fn calls(calls: &[QuotaStatus]) -> Option<ExplanationLine> {
     (!told.is_empty()).then(|| note(format!("calls of this instance today: {}", told.join("; "))))
 }
 
-/// Whether anything is lost by it. What stands still is only late: a cursor does not move over what was not read.
-fn outlook(PromoterFindings { feeds, registration, place, .. }: &PromoterFindings) -> ExplanationLine {
-    let complete = |finding: &FeedFinding| finding.complete_before.map(|time| format!("{} {time}", finding.feed));
-    let cursors: Vec<String> = feeds.iter().filter_map(complete).collect();
-    let from = cursors.join(", ");
 /// What the app has, and what is left of that: the upstream counts what all have called, and by its own limit.
 fn of_the_app(QuotaStatus { limit, used_by_all, limit_told, .. }: &QuotaStatus) -> String {
     let Some(limit) = limit else { return "no limit known".to_owned() };
@@ -169,6 +165,11 @@ fn of_the_app(QuotaStatus { limit, used_by_all, limit_told, .. }: &QuotaStatus) 
     }
 }
 
+/// Whether anything is lost by it. What stands still is only late: a cursor does not move over what was not read.
+fn outlook(PromoterFindings { feeds, registration, place, .. }: &PromoterFindings) -> ExplanationLine {
+    let complete = |finding: &FeedFinding| finding.complete_before.map(|time| format!("{} {time}", finding.feed));
+    let cursors: Vec<String> = feeds.iter().filter_map(complete).collect();
+    let from = cursors.join(", ");
     note(match (registration, place) {
         (FoundRegistration::Nobody, _) if cursors.is_empty() => "nothing of it was ever published".to_owned(),
         (FoundRegistration::Nobody, _) => {
