@@ -234,7 +234,10 @@ impl MemberThread {
         let pipeline = if self.decides() { pipeline::POLLS } else { pipeline::REQUESTS };
         let by = match is_duplicate {
             true => "another process under its connector.instance_id",
-            false => "nobody who is seen there: a member of its name that has left, or an earlier joining of its own",
+            false => {
+                "nobody who is there any more: another process under its connector.instance_id that has left, or an earlier joining of \
+                 its own"
+            }
         };
         tracing::warn!(pipeline, instance, by, "fenced");
         if is_duplicate && self.decides() {
@@ -288,9 +291,6 @@ impl MemberThread {
         result.inspect_err(|error| self.shared.log.error(error, "subscribing")).is_ok()
     }
 
-    /// Whether the group has other members. The error of whoever is asked counts as none.
-    fn has_others(&self, consumer: &BaseConsumer<MemberContext>) -> bool {
-        let members = GroupMembers::fetch(consumer.client(), &self.group, FETCH_TIMEOUT);
     /// Why the group lets no instance in, with the members that are in its way, where the brokers tell them.
     fn kept_out(&self, consumer: &BaseConsumer<MemberContext>) -> OpenError {
         let members = GroupMembers::fetch(consumer.client(), &self.group, PATIENT_FETCH_TIMEOUT);
@@ -299,6 +299,9 @@ impl MemberThread {
         OpenError::Stop(refusal::kept_out(&self.group, &members).into())
     }
 
+    /// Whether the group has other members. The error of whoever is asked counts as none.
+    fn has_others(&self, consumer: &BaseConsumer<MemberContext>) -> bool {
+        let members = GroupMembers::fetch(consumer.client(), &self.group, FETCH_TIMEOUT);
         members.is_ok_and(|members| members.has_others_than(&self.settings.instance_id))
     }
 
