@@ -108,12 +108,17 @@ async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<Fact
     if Feed::ALL.into_iter().all(|feed| cursors[feed].is_none()) {
         return Err(Incomparable::NeverPolled(promoter.clone()).into());
     }
-    let judged: Vec<JudgedFeed> =
-        Feed::ALL.into_iter().filter_map(|feed| JudgedFeed::new(feed, cursors[feed]?, *from, *to)).collect();
+    let (mut judged, mut unjudged) = (Vec::new(), Vec::new());
+    for feed in Feed::ALL {
+        match JudgedFeed::new(feed, cursors[feed], *from, *to) {
+            Ok(feed) => judged.push(feed),
+            Err(reason) => unjudged.push((feed, reason)),
+        }
+    }
     let calls: u64 = judged.iter().map(JudgedFeed::calls_min).sum();
     let word = if calls == 1 { "call" } else { "calls" };
     last_words::say(&format_args!("{promoter}: costs {calls} {word} or more, as pages go"));
     let shown = UpstreamReader::new(app, config.http)?.facts(promoter, &judged).await?;
     let events = published.facts(promoter, &judged).await?;
-    Ok(compare(promoter, &judged, shown, events))
+    Ok(FactComparison { unjudged, ..compare(promoter, &judged, shown, events) })
 }
