@@ -27,7 +27,6 @@ mod foreign_member;
 mod held_up;
 
 pub use at_risk::{DEAD_LETTERS_NEW, LATENESS_NEARLY_USED};
-pub use foreign_member::FOREIGN_MEMBER_ACTION;
 pub use held_up::REGISTRY_HELD_UP;
 
 /// How long something may wait to be committed, in milliseconds, before that is told.

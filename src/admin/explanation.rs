@@ -67,7 +67,7 @@ pub struct FeedFinding {
     pub feed: Feed,
     /// How it is polled, where an instance tells.
     pub condition: Option<FeedCondition>,
-    /// Up to when it is read, where that is known.
+    /// Up to when it is read, by polls that were read to their end; nothing before there was one, or where no instance tells.
     pub read_to: Option<UnixTime>,
     /// The cursor; nothing where it has none yet.
     pub complete_before: Option<UnixTime>,
@@ -228,6 +228,13 @@ impl FeedFinding {
 impl PromoterPlace {
     /// The word of one where the promoter is polled, as answers have it.
     pub const HERE: &'static str = "here";
+
+    /// What an instance has answered of itself; nothing where that says neither that it has the promoter's partition nor that it
+    /// polls nobody.
+    pub fn of_answer(word: &str, instance: String) -> Option<PromoterPlace> {
+        let places = [PromoterPlace::Here, PromoterPlace::Restoring, PromoterPlace::NoSession];
+        places.into_iter().map(|place| place(instance.clone())).find(|place| place.name() == word)
+    }
 
     fn name(&self) -> &'static str {
         match self {

@@ -56,7 +56,7 @@ pub struct FeedAnswer {
     pub promoter: String,
     pub feed: &'static str,
     pub state: &'static str,
-    /// Up to when it is read.
+    /// Up to when it is read, by polls of this instance that were read to their end.
     pub read_to: Option<String>,
     /// The cursor: all before it is settled.
     pub complete_before: String,

@@ -67,6 +67,8 @@ pub struct QuotaStatus {
     pub used: u32,
     /// Of today, by all who call for the app, as the upstream has told last; nothing where it has not told today.
     pub used_by_all: Option<u64>,
+    /// Of how many, as it has told with that: may be more than `limit`.
+    pub limit_told: Option<u64>,
     pub resets_at: String,
 }
 
@@ -179,6 +181,7 @@ pub fn quota(app: &PolledApp) -> Vec<QuotaStatus> {
             limit: usage.known_limit(),
             used: usage.spent,
             used_by_all: usage.told.map(|told| told.used),
+            limit_told: usage.told.map(|told| told.limit),
             resets_at: resets_at.clone(),
         }
     };

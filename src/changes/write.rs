@@ -6,6 +6,7 @@ use super::change_plan::{ChangePlan, PlannedWrite};
 use super::registry_view::RegistryView;
 use crate::avro::framing::Framing;
 use crate::avro::promoter::PromoterEncoder;
+use crate::kafka::registry_topic::layout;
 use crate::kafka::registry_topic::writer::RegistryWriter;
 
 /// How many records are put between two looks at how many are taken.
@@ -16,7 +17,7 @@ const LOOK_EVERY: usize = 1_000;
 ///
 /// # Errors
 /// Where that does not come about in the view's time; the text then says how many records are written. Or why `framing` is not to be
-/// had.
+/// had, or the topic's partitions are not as they have to be.
 pub fn write(
     view: &RegistryView,
     plan: &ChangePlan,
@@ -26,6 +27,7 @@ pub fn write(
     if plan.writes.is_empty() {
         return Ok(());
     }
+    layout::refuse_unequal(&view.settings.kafka, view.partitions, view.until)?;
     let encoder = PromoterEncoder::new(framing()?);
     let mut writer = RegistryWriter::open(&view.settings.kafka, encoder, view.partitions, view.until)?;
     write_all(&mut writer, &plan.writes, written).with_context(|| {

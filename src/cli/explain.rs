@@ -55,6 +55,10 @@ impl InstanceAnswer {
         self.place == PromoterPlace::HERE
     }
 
+    fn place(&self) -> Option<PromoterPlace> {
+        PromoterPlace::of_answer(&self.place, self.instance.clone()?)
+    }
+
     fn text(&self, promoter: &Promoter) -> String {
         explanation::text(promoter.key(), &self.lines)
     }
@@ -71,7 +75,7 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
         [] => config.admin.listen.map(local_port).into_iter().collect(),
         given => given.to_vec(),
     };
-    let (runtime, mut polled_by, mut told) = (super::runtime()?, None, None);
+    let (runtime, mut places, mut told) = (super::runtime()?, Vec::new(), None);
     for port in &ports {
         match runtime.block_on(ask(port, &promoter)) {
             // Who polls some of its feeds knows more than Kafka does.
@@ -79,14 +83,14 @@ pub fn run(path: &Path, options: &ExplainOptions) -> Result<(), Failure> {
                 return Ok(stdout::print(&if options.json { body + "\n" } else { answer.text(&promoter) })?);
             }
             Ok((answer, body)) => {
-                polled_by = polled_by.or(answer.instance.clone().filter(|_| answer.is_here()));
+                places.extend(answer.place());
                 told.get_or_insert((port, answer, body));
             }
             Err(error) => last_words::say(&format_args!("no instance tells: {error:#}")),
         }
     }
     let found = RegistryView::read(config.changes, options.bound.until())
-        .and_then(|view| committed::findings(&view, promoter.clone(), polled_by));
+        .and_then(|view| committed::findings(&view, promoter.clone(), &places));
     let explanation = match (found, told) {
         (Ok(findings), _) => Explanation::of(findings),
         // Whoever polls nobody now may know why, and why Kafka can't be read either; and knows more by now, for that took a while.

@@ -19,7 +19,6 @@ pub mod explain;
 mod learning_decoder;
 pub mod man;
 pub mod material;
-mod named_promoter;
 mod own_client;
 pub mod promoters;
 pub mod rewind;

@@ -5,8 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use self::report::RewindReport;
-use super::named_promoter::named_promoter;
-use super::promoters::TimeBound;
+use super::promoters::{TimeBound, names};
 use super::{Failure, stdout};
 use crate::changes::moment::rewind_time;
 use crate::changes::registry_view::RegistryView;
@@ -14,7 +13,6 @@ use crate::changes::rewind::{RewindRequest, WOULD_REPUBLISH};
 use crate::clock;
 use crate::config::RegistryClientConfig;
 use crate::model::feed::Feed;
-use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
 use crate::telemetry::log;
 
@@ -22,9 +20,9 @@ mod report;
 
 #[derive(Clone, Debug, Args)]
 pub struct RewindOptions {
-    /// Whom it is about.
-    #[arg(long, value_name = "APP_ID/ID", value_parser = named_promoter)]
-    pub promoter: Promoter,
+    /// Whom it is about: APP_ID/ID, or the id alone where one app is configured.
+    #[arg(long, value_name = "PROMOTER")]
+    pub promoter: String,
     #[arg(long, value_name = "FEED", help = format!("What is asked again: {}", Feed::names()))]
     pub feed: Feed,
     /// From when on: a time in RFC 3339, or a day such as 2026-11-03, which begins at midnight in Beijing.
@@ -51,7 +49,9 @@ pub struct RewindOptions {
 pub fn run(path: &Path, options: &RewindOptions) -> Result<(), Failure> {
     let config = RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
-    let RewindOptions { promoter, feed, to, republish, dry_run, .. } = options.clone();
+    let RewindOptions { feed, to, republish, dry_run, .. } = *options;
+    let apps = config.changes.apps.iter().map(|app| &app.app_id);
+    let promoter = names::promoter_of_any_app(&options.promoter, apps)?;
     let (request, now) = (RewindRequest { promoter, feed, to, republish, dry_run }, clock::now());
     request.check(&config.changes.apps, now)?;
     let view = RegistryView::of_promoter(config.changes, &request.promoter, options.bound.until())?;

@@ -13,8 +13,7 @@ use self::comparison::{FactComparison, compare};
 use self::judged::JudgedFeed;
 use self::published::Published;
 use self::shown::UpstreamReader;
-use super::named_promoter::named_promoter;
-use super::promoters::TimeBound;
+use super::promoters::{TimeBound, names};
 use super::{Failure, signals, stdout};
 use crate::config::Config;
 use crate::model::feed::Feed;
@@ -30,9 +29,9 @@ mod shown;
 
 #[derive(Clone, Debug, Args)]
 pub struct VerifyOptions {
-    /// Whom it is about.
-    #[arg(long, value_name = "APP_ID/ID", value_parser = named_promoter)]
-    pub promoter: Promoter,
+    /// Whom it is about: APP_ID/ID, or the id alone where one app is configured.
+    #[arg(long, value_name = "PROMOTER")]
+    pub promoter: String,
     /// Facts of this time and later: RFC 3339.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub from: UnixTime,
@@ -63,11 +62,13 @@ fn time(text: &str) -> Result<UnixTime, InvalidTime> {
 pub fn run(path: &Path, options: &VerifyOptions) -> Result<(), Failure> {
     let config = Config::load(path, &|name| std::env::var(name).ok())?;
     log::start(&config.log)?;
+    let apps = config.apps.iter().map(|app| &app.client.app_id);
+    let promoter = names::promoter_of_any_app(&options.promoter, apps)?;
     let runtime = super::runtime()?;
     let stop = CancellationToken::new();
     let comparison = runtime.block_on(async {
         signals::cancel_on_signal(stop.clone())?;
-        stop.run_until_cancelled(verify(&config, options)).await.context("stopped by a signal")?
+        stop.run_until_cancelled(verify(&config, options, &promoter)).await.context("stopped by a signal")?
     });
     runtime.shutdown_background();
     let comparison = match comparison {
@@ -94,8 +95,8 @@ enum Incomparable {
 
 /// # Errors
 /// [`Incomparable`] where there is nothing that could be compared, and where what stands in the topics or at the upstream can't be read: then nothing is compared.
-async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<FactComparison> {
-    let VerifyOptions { promoter, from, to, .. } = options;
+async fn verify(config: &Config, options: &VerifyOptions, promoter: &Promoter) -> anyhow::Result<FactComparison> {
+    let VerifyOptions { from, to, .. } = options;
     if from >= to {
         return Err(Incomparable::NoTime.into());
     }
@@ -108,12 +109,17 @@ async fn verify(config: &Config, options: &VerifyOptions) -> anyhow::Result<Fact
     if Feed::ALL.into_iter().all(|feed| cursors[feed].is_none()) {
         return Err(Incomparable::NeverPolled(promoter.clone()).into());
     }
-    let judged: Vec<JudgedFeed> =
-        Feed::ALL.into_iter().filter_map(|feed| JudgedFeed::new(feed, cursors[feed]?, *from, *to)).collect();
+    let (mut judged, mut unjudged) = (Vec::new(), Vec::new());
+    for feed in Feed::ALL {
+        match JudgedFeed::new(feed, cursors[feed], *from, *to) {
+            Ok(feed) => judged.push(feed),
+            Err(reason) => unjudged.push((feed, reason)),
+        }
+    }
     let calls: u64 = judged.iter().map(JudgedFeed::calls_min).sum();
     let word = if calls == 1 { "call" } else { "calls" };
     last_words::say(&format_args!("{promoter}: costs {calls} {word} or more, as pages go"));
     let shown = UpstreamReader::new(app, config.http)?.facts(promoter, &judged).await?;
     let events = published.facts(promoter, &judged).await?;
-    Ok(compare(promoter, &judged, shown, events))
+    Ok(FactComparison { unjudged, ..compare(promoter, &judged, shown, events) })
 }

@@ -12,10 +12,9 @@ use tokio_util::sync::CancellationToken;
 use self::shown::UpstreamLook;
 use self::topics::TopicSearch;
 use self::verdict::Whereabouts;
-use super::named_promoter::named_promoter;
-use super::promoters::TimeBound;
+use super::promoters::{TimeBound, names};
 use super::{Failure, signals, stdout};
-use crate::config::{Config, RequestClientConfig};
+use crate::config::{Config, RegistryClientConfig, RequestClientConfig};
 use crate::model::cursor::Cursor;
 use crate::model::promoter::Promoter;
 use crate::telemetry::log;
@@ -33,9 +32,10 @@ pub struct WhereOptions {
     /// The payment's number, as the upstream has it: the `trade_no` of events.
     #[arg(long, value_name = "NUMBER", value_parser = trade_no)]
     pub trade_no: String,
-    /// By whom it should have come: then the upstream is asked, too, with one call.
-    #[arg(long, value_name = "APP_ID/ID", value_parser = named_promoter)]
-    pub promoter: Option<Promoter>,
+    /// By whom it should have come, APP_ID/ID, or the id alone where one app is configured: then the upstream is asked, too, with
+    /// one call.
+    #[arg(long, value_name = "PROMOTER")]
+    pub promoter: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -60,17 +60,31 @@ pub fn run(path: &Path, options: &WhereOptions) -> Result<(), Failure> {
     let environment = |name: &str| std::env::var(name).ok();
     let config = RequestClientConfig::load(path, &environment)?;
     log::start(&config.log)?;
+    let promoter = options.promoter.as_deref().map(|name| promoter(path, name)).transpose()?;
     let (runtime, stop, until) = (super::runtime()?, CancellationToken::new(), options.bound.until());
     let search = TopicSearch { kafka: config.kafka, schema_registry: config.schema_registry, until };
     let found = runtime.block_on(async {
         signals::cancel_on_signal(stop.clone())?;
-        let looking = whereabouts(search, || Config::load(path, &environment).ok(), options, until);
+        let config = || Config::load(path, &environment).ok();
+        let looking = whereabouts(search, config, &options.trade_no, promoter.as_ref(), until);
         stop.run_until_cancelled(looking).await.unwrap_or_else(|| Err(anyhow::anyhow!("stopped by a signal")))
     });
     runtime.shutdown_background();
     let found = found?;
     stdout::print(&if options.json { found.json()? } else { found.text() })?;
     if found.is_published() { Ok(()) } else { Err(Failure::Found { exit_code: 1 }) }
+}
+
+/// The promoter of this name. Which apps there are is looked for only where it names none.
+///
+/// # Errors
+/// [`Failure`] where it is none of a promoter, or the configuration does not tell of which app.
+fn promoter(path: &Path, name: &str) -> Result<Promoter, Failure> {
+    let apps = match name.contains('/') {
+        true => Vec::new(),
+        false => RegistryClientConfig::load(path, &|name| std::env::var(name).ok())?.changes.apps,
+    };
+    names::promoter_of_any_app(name, apps.iter().map(|app| &app.app_id))
 }
 
 /// `config` is the whole configuration, where it has all that a call needs.
@@ -80,16 +94,16 @@ pub fn run(path: &Path, options: &WhereOptions) -> Result<(), Failure> {
 async fn whereabouts(
     search: TopicSearch,
     config: impl FnOnce() -> Option<Config>,
-    options: &WhereOptions,
+    trade_no: &str,
+    promoter: Option<&Promoter>,
     until: Instant,
 ) -> anyhow::Result<Whereabouts> {
-    let WhereOptions { trade_no, promoter, .. } = options;
     // The cursor before the topics: what it calls complete stands there by then.
     let cursor: Option<Cursor> = match promoter {
         Some(promoter) => search.orders_cursor(promoter).await?,
         None => None,
     };
-    let in_topics = search.find(trade_no, promoter.as_ref()).await?;
+    let in_topics = search.find(trade_no, promoter).await?;
     let upstream = match promoter {
         None => UpstreamLook::NotAsked("name the promoter with --promoter, and the upstream is asked"),
         Some(_) if !in_topics.is_empty() => UpstreamLook::NotAsked("there is no need to ask"),
@@ -100,8 +114,8 @@ async fn whereabouts(
             Some(config) => shown::look(&config, promoter, trade_no, until).await,
         },
     };
-    let promoter = promoter.as_ref().map(|promoter| promoter.key().to_owned());
-    Ok(Whereabouts { trade_no: trade_no.clone(), promoter, in_topics, cursor, upstream })
+    let promoter = promoter.map(|promoter| promoter.key().to_owned());
+    Ok(Whereabouts { trade_no: trade_no.to_owned(), promoter, in_topics, cursor, upstream })
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminOptions, ResourceSpecifier};
-use rdkafka::error::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 
 use super::all_topics::{self, FoundTopics};
@@ -16,7 +15,7 @@ use super::client::granted_rights::{self, TopicRight};
 use super::client::settings::{RequestTopics, Settings};
 use super::facts_log::inspection;
 use super::group::group_members::GroupMembers;
-use super::group::refusal::{self, Remedy};
+use super::group::refusal;
 use super::group::timeouts;
 use super::requests_log;
 use super::topics::admin_client::admin_client;
@@ -42,11 +41,12 @@ pub struct Inspection {
 /// Of more members that are no instances than this only the number is told.
 const FOREIGN_NAMED_MAX: usize = 5;
 
-/// Who is in the group of the instances.
+/// Who is in the groups of the instances.
 #[derive(Debug)]
 pub struct InspectedGroup {
+    /// In that of the polls.
     pub instances: usize,
-    /// Why this instance could not join it, or would not be given what others do not work on.
+    /// Why this instance could not join them, or would not be given what others do not work on.
     pub problems: Vec<String>,
 }
 
@@ -130,30 +130,41 @@ impl Inspection {
         read.chain(written).chain(of_requests).map(|(topic, right)| (topic.clone(), right)).collect()
     }
 
-    /// Whether this instance could join its group. `broker` is one that tells what it allows, where this user may know.
+    /// Whether this instance could join its groups, that of the polls and, where requests are taken, theirs. `broker` is one that tells
+    /// what it allows, where this user may know.
     ///
     /// # Errors
-    /// [`OpenError::Again`] where the group can't be looked at.
+    /// [`OpenError::Again`] where a group can't be looked at.
     pub async fn group(&self, broker: i32) -> Result<InspectedGroup, OpenError> {
         let mut problems = Vec::new();
         if !self.is_session_allowed(broker).await? {
-            problems.extend(remedy_of(RDKafkaErrorCode::InvalidSessionTimeout));
+            problems.push(refusal::SESSION_NOT_ALLOWED.to_owned());
         }
-        let (admin, name) = (admin_client(&self.settings)?, self.settings.name.clone());
-        let registry = &self.settings.topics.registry;
+        let mut instances = self.members_of(self.settings.name.clone(), &self.settings.topics.registry).await?;
+        problems.append(&mut instances.problems);
+        if let Some(requests) = &self.requests {
+            problems.extend(self.members_of(self.settings.requests_group(), &requests.requests).await?.problems);
+        }
+        Ok(InspectedGroup { problems, ..instances })
+    }
+
+    /// Who is in the group of this name, which shares out the topic.
+    ///
+    /// # Errors
+    /// [`OpenError::Again`] where it can't be looked at.
+    async fn members_of(&self, group: String, topic: &str) -> Result<InspectedGroup, OpenError> {
+        let (admin, name) = (admin_client(&self.settings)?, group.clone());
         let members = blocking(move || {
             GroupMembers::fetch(admin.inner(), &name, CALL_TIMEOUT).map_err(|error| {
                 OpenError::Again(LogError::because(format!("the consumer group {name} can't be looked at"), error))
             })
         })
         .await?;
-        if members.are_foreign() {
-            let remedy = remedy_of(RDKafkaErrorCode::InconsistentGroupProtocol).unwrap_or_default();
-            problems.push(format!("the consumer group {} can't be joined: {remedy}", self.settings.name));
-            return Ok(InspectedGroup { instances: 0, problems });
-        }
-        let foreign = members.foreign(&self.settings, registry);
-        problems.extend(of_foreign(&self.settings.name, &foreign));
+        let foreign = members.foreign(&self.settings, topic);
+        let problems = match members.are_foreign() {
+            true => vec![refusal::kept_out(&group, &foreign)],
+            false => of_foreign(&group, &foreign),
+        };
         Ok(InspectedGroup { instances: members.count() - foreign.len(), problems })
     }
 
@@ -217,11 +228,6 @@ fn of_foreign(group: &str, foreign: &[ForeignMember]) -> Vec<String> {
     let more = foreign.len().saturating_sub(FOREIGN_NAMED_MAX);
     let more = (more > 0).then(|| format!("{more} more members of the consumer group {group} are no instances"));
     named.map(is_in).chain(more).collect()
-}
-
-fn remedy_of(refusal: RDKafkaErrorCode) -> Option<String> {
-    let (Remedy::Settings(words) | Remedy::Elsewhere(words)) = refusal::remedy(refusal)?;
-    Some(words.to_owned())
 }
 
 /// # Errors

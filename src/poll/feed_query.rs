@@ -17,7 +17,8 @@ pub struct PolledFeedView {
     pub promoter: Promoter,
     pub feed: Feed,
     pub state: FeedCondition,
-    /// Up to when it is read, where that is known.
+    /// Up to when it is read; nothing before a poll of it was read to its end since it is polled here, nor while it reads its past
+    /// or is parked.
     pub read_to: Option<UnixTime>,
     /// How far it is complete: the horizon of what is recognised.
     pub cursor: UnixTime,

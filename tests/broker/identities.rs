@@ -29,6 +29,10 @@ pub const CASES: &[Case] = &[
         "identity: a stranger in the group takes a part, is named by all that look, and gives it back",
         a_stranger,
     ),
+    Case::shared(
+        "identity: a stranger that shares out in another way keeps instances out, is named, and told to go",
+        a_stranger_of_another_kind,
+    ),
 ];
 
 /// As one of several instances that miss each other soon.
@@ -157,4 +161,49 @@ fn a_stranger(context: &Context) -> Result<()> {
     ensure!(explained.contains("is owned by") && !explained.contains("billing"), "{explained}");
     context.settle(&simulator, SETTLE)?;
     one.must_run()
+}
+
+/// In the group while no instance is: none can join then, and what is in its way is named, as is a stranger among those who answer requests.
+fn a_stranger_of_another_kind(context: &Context) -> Result<()> {
+    let simulator = lively(context, "2s")?;
+    let config = config(context, &simulator, "one");
+    let join = |group: &str, topic: &str, strategy: &str| -> Result<BaseConsumer> {
+        let mut stranger = member_config(context, group);
+        let stranger: BaseConsumer =
+            stranger.set("client.id", "billing").set("partition.assignment.strategy", strategy).create()?;
+        stranger.subscribe(&[&context.topics().name(topic)])?;
+        wait_until("it is given partitions", BOUND, || {
+            stranger.poll(Duration::from_millis(100));
+            Ok((stranger.assignment()?.count() > 0).then_some(()))
+        })?;
+        Ok(stranger)
+    };
+    let before = context.connector("before", &config, &[])?;
+    wait_for_records(context, &before, "orders", 1)?;
+    ensure!(before.terminate()?.success(), "it ends in order");
+
+    // Once the group has missed that one.
+    let stranger = join(context.topics().prefix(), "registry", "range")?;
+    let kept_out = context.connector("kept-out", &config, &[])?;
+    let end = kept_out.wait_exit(BOUND)?;
+    ensure!(end.code() == Some(1), "it can't work, and does not end with {end}");
+    let log = kept_out.log()?;
+    let checked = told_by(context, &config, &["check"], 2)?;
+    ensure!(checked.contains("✗ group"), "{checked}");
+    for told in [&log, &checked] {
+        let named = told.lines().find(|line| line.contains("no instances of this connector")).context("it is told")?;
+        ensure!(named.contains("another way: billing-") && named.contains("give it another group.id"), "{named}");
+    }
+
+    drop(stranger);
+    let after = context.connector("after", &config, &[])?;
+    after.wait_logged(OPEN, 1, BOUND)?;
+    let requests = format!("{}:commands", context.topics().prefix());
+    let stranger = join(&requests, "material.requests", "cooperative-sticky")?;
+    let checked = told_by(context, &config, &["check"], 2)?;
+    let named = checked.lines().find(|line| line.contains("✗ group")).context("it is told")?;
+    ensure!(named.contains("billing-") && named.contains(&requests), "{named}");
+    drop(stranger);
+    context.settle(&simulator, SETTLE)?;
+    after.must_run()
 }

@@ -64,6 +64,22 @@ fn a_member_has_a_generation_and_an_id() {
 fn a_group_that_may_not_be_joined_is_named() {
     let bench = Bench::new();
     bench.errors(JoinGroup, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 3]);
+    let refused = refused_at_joining(&bench);
+    assert!(refused.contains("group another may not be joined"), "{refused}");
+}
+
+/// It is no use to rename the connector: the state is known by its name.
+#[test]
+fn a_group_that_others_share_out_in_another_way_is_named_and_they_are_told_to_go() {
+    let bench = Bench::new();
+    bench.errors(JoinGroup, &[RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL; 3]);
+    let refused = refused_at_joining(&bench);
+    assert!(refused.contains("group another can't be joined, for members that are no instances"), "{refused}");
+    assert!(refused.contains("stop that program, or give it another group.id"), "{refused}");
+}
+
+/// Why a member of the group "another" is never given anything.
+fn refused_at_joining(bench: &Bench) -> String {
     let member = GroupMember::join(
         &bench.settings,
         "another",
@@ -74,6 +90,5 @@ fn a_group_that_may_not_be_joined_is_named() {
     .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let joined = runtime.block_on(async { tokio::time::timeout(JOIN_BOUND, member.acquire()).await });
-    let refused = joined.unwrap().err().unwrap();
-    assert!(refused.to_string().contains("group another may not be joined"), "{refused}");
+    joined.unwrap().err().unwrap().to_string()
 }

@@ -1,16 +1,12 @@
 //! The cause of partitions that a member of the consumer group has which is no instance.
 
 use super::{Severity, StatusCause};
-use crate::telemetry::health::foreign_members::SeenMember;
+use crate::telemetry::health::foreign_members::{FOREIGN_MEMBER_REMEDY, SeenMember};
 use crate::telemetry::pipeline;
 use crate::text::{counted, first_few};
 
 /// The code of partitions that are given to somebody who works on none.
 pub(super) const FOREIGN_MEMBER: &str = "foreign_member";
-/// What to do about it.
-pub const FOREIGN_MEMBER_ACTION: &str =
-    "stop that program, or give it another group.id: the connector's name is the group of its instances";
-
 /// Of more members than this only the number is told.
 const NAMED_MAX: usize = 3;
 
@@ -33,7 +29,7 @@ pub(super) fn cause(pipeline: &'static str, seen: &[SeenMember]) -> Option<Statu
         text: format!("in the consumer group of the instances there is what is none: {members}"),
         since: Some(since.as_seconds().to_string()),
         affects,
-        ..StatusCause::new(FOREIGN_MEMBER, Severity::Stopped, FOREIGN_MEMBER_ACTION)
+        ..StatusCause::new(FOREIGN_MEMBER, Severity::Stopped, FOREIGN_MEMBER_REMEDY)
     })
 }
 

@@ -5,12 +5,13 @@ use super::{
     ExplanationLine, FeedFinding, FoundRegistration, LineSign, ParkedFinding, PromoterFindings, PromoterPlace,
 };
 use crate::admin::ages::duration;
-use crate::admin::causes::{FOREIGN_MEMBER_ACTION, PARKED_ACTION, REGISTRY_HELD_UP, Severity, StatusCause};
+use crate::admin::causes::{PARKED_ACTION, REGISTRY_HELD_UP, Severity, StatusCause};
 use crate::admin::status::QuotaStatus;
 use crate::model::time::UnixTime;
 use crate::poll::freshness::FeedCondition;
 use crate::registry::known::KnownPromoter;
 use crate::registry::table::PromoterSource;
+use crate::telemetry::health::foreign_members::FOREIGN_MEMBER_REMEDY;
 
 pub(super) fn lines(findings: &PromoterFindings) -> Vec<ExplanationLine> {
     let mut lines: Vec<ExplanationLine> = registration(findings).into_iter().chain([place(findings)]).collect();
@@ -75,7 +76,7 @@ fn place(PromoterFindings { partition, place, .. }: &PromoterFindings) -> Explan
         )),
         PromoterPlace::Foreign(member) => trouble(format!(
             "{partition} is owned by a member of the consumer group that is no instance of this connector, so nobody polls it: \
-             {member}; do: {FOREIGN_MEMBER_ACTION}. What follows stands in Kafka"
+             {member}; do: {FOREIGN_MEMBER_REMEDY}. What follows stands in Kafka"
         )),
         PromoterPlace::Nobody => trouble(format!(
             "no instance answers, and none owns {partition}: nobody polls it. What follows stands in Kafka"
@@ -111,15 +112,19 @@ fn feed_line(finding: &FeedFinding, now: UnixTime) -> ExplanationLine {
         Some(time) => format!("complete to {time}, {} ago", ago(time)),
         None => return note(format!("{feed}: not begun yet")),
     };
-    let read = match (finding.read_to, finding.promised_seconds) {
-        (Some(time), Some(promised)) => {
-            format!("read {} ago, promised each {}; ", ago(time), duration(promised.cast_signed()))
-        }
-        _ => String::new(),
+    let read = match finding.read_to {
+        Some(time) => format!("read {} ago", ago(time)),
+        None => "not read yet since this instance polls it".to_owned(),
     };
+    let promised = finding.promised_seconds.map(|promised| duration(promised.cast_signed()));
+    let read = promised.map_or_else(String::new, |promised| format!("{read}, promised each {promised}; "));
     let now_polled = if finding.is_polled_now { "; is being polled" } else { "" };
     match (finding.condition, finding.parked) {
         (_, Some(parked)) => trouble(format!("{feed}: {}; {complete}{now_polled}", refused(parked))),
+        // That it is not late yet is nothing that went well.
+        (Some(FeedCondition::OnTime), None) if finding.read_to.is_none() => {
+            note(format!("{feed}: {read}{complete}{now_polled}"))
+        }
         (Some(FeedCondition::OnTime), None) => well(format!("{feed}: {read}{complete}{now_polled}")),
         (Some(FeedCondition::Late), None) => trouble(format!("{feed}: late: {read}{complete}{now_polled}")),
         (Some(FeedCondition::Backfilling), None) => note(format!("{feed}: reads its past; {complete}{now_polled}")),
@@ -138,13 +143,26 @@ fn refused(ParkedFinding { parked, next_try }: ParkedFinding) -> String {
 
 /// Those of the instance that tells, beside what the app has and what all have used of it.
 fn calls(calls: &[QuotaStatus]) -> Option<ExplanationLine> {
-    let of_interface = |QuotaStatus { interface, limit, used, used_by_all, .. }: &QuotaStatus| {
-        let limit = limit.map_or_else(|| "no limit known".to_owned(), |limit| format!("the app has {limit}"));
-        let all = used_by_all.map_or_else(String::new, |all| format!(", of which all together had used {all}"));
-        format!("{interface} {used} ({limit}{all})")
-    };
+    let of_interface = |quota: &QuotaStatus| format!("{} {} ({})", quota.interface, quota.used, of_the_app(quota));
     let told: Vec<String> = calls.iter().map(of_interface).collect();
     (!told.is_empty()).then(|| note(format!("calls of this instance today: {}", told.join("; "))))
+}
+
+/// What the app has, and what is left of that: the upstream counts what all have called, and by its own limit.
+fn of_the_app(QuotaStatus { limit, used_by_all, limit_told, .. }: &QuotaStatus) -> String {
+    let Some(limit) = limit else { return "no limit known".to_owned() };
+    match limit_told.zip(*used_by_all) {
+        None => format!("the app has {limit}"),
+        Some((told, used)) => {
+            let own = if *limit < told { format!("per_day is {limit}; ") } else { String::new() };
+            match used < told {
+                true => format!("{own}the app has {told}, of which all together had used {used}"),
+                false => format!(
+                    "{own}the app has {told}, and all together had called {used} times: none is left until midnight in Beijing"
+                ),
+            }
+        }
+    }
 }
 
 /// Whether anything is lost by it. What stands still is only late: a cursor does not move over what was not read.

@@ -60,6 +60,7 @@ fn what_stops_an_app_is_told_between_who_polls_and_how_far_it_is() {
         limit,
         used: 3,
         used_by_all,
+        limit_told: used_by_all.and(limit),
         resets_at: "2022-11-17T16:00:00Z".to_owned(),
     };
     let calls = vec![quota("getrelation", Some(500), Some(17)), quota("getorder", None, None)];
@@ -77,6 +78,48 @@ fn what_stops_an_app_is_told_between_who_polls_and_how_far_it_is() {
          known)\n\
          · nothing is lost by waiting: it goes on from touches 2022-11-17T03:15:00Z, from which the lateness is taken off already\n"
     );
+}
+
+#[test]
+fn a_quota_of_which_nothing_is_left_is_told_so_and_one_of_ones_own_beside_that_of_the_app() {
+    let told = |limit, limit_told, used_by_all| {
+        let (app, interface, resets_at) = ("wx1".to_owned(), "getrelation", "2022-11-17T16:00:00Z".to_owned());
+        let calls = vec![QuotaStatus { app, interface, limit, used: 3, used_by_all, limit_told, resets_at }];
+        let text = text(PromoterFindings { calls, ..found(here(), known(None), vec![]) });
+        text.lines().find_map(|line| line.strip_prefix("· calls of this instance today: ")).unwrap().to_owned()
+    };
+    assert_eq!(
+        told(Some(5000), Some(5000), Some(88_832)),
+        "getrelation 3 (the app has 5000, and all together had called 88832 times: none is left until midnight in Beijing)"
+    );
+    assert_eq!(
+        told(Some(5000), Some(1_000_000), Some(88_832)),
+        "getrelation 3 (per_day is 5000; the app has 1000000, of which all together had used 88832)"
+    );
+    assert_eq!(told(Some(5000), None, None), "getrelation 3 (the app has 5000)");
+    assert_eq!(told(None, None, None), "getrelation 3 (no limit known)");
+}
+
+/// Whoever polled it before may have read it to then, and nobody knows.
+#[test]
+fn a_feed_of_which_no_poll_was_read_to_its_end_here_is_not_told_as_read() {
+    let unread = |condition, is_polled_now| {
+        let feed = FeedFinding { read_to: None, is_polled_now, ..touches(Some(condition)) };
+        let explanation = Explanation::of(found(here(), known(None), vec![feed]));
+        assert_eq!((explanation.feeds[0].state, &explanation.feeds[0].read_to), (Some(condition.name()), &None));
+        explanation.text()
+    };
+    let told = unread(FeedCondition::OnTime, false);
+    let line = "\n· touches: not read yet since this instance polls it, promised each 15m; complete to 2022-11-17T03:15:00Z, 45m ago\n";
+    assert!(told.contains(line), "{told}");
+    let told = unread(FeedCondition::Late, true);
+    assert!(
+        told.contains("\n✗ touches: late: not read yet since this instance polls it, promised each 15m; "),
+        "{told}"
+    );
+    assert!(told.contains("45m ago; is being polled\n"), "{told}");
+    let told = text(found(here(), known(None), vec![touches(Some(FeedCondition::OnTime))]));
+    assert!(told.contains("\n✓ touches: read 35m ago, promised each 15m; "), "{told}");
 }
 
 #[test]

@@ -68,10 +68,10 @@ fn of_interface(
 ) -> Finding {
     let (app_id, calls) = (&app.client.app_id, rounded(cost.calls));
     let quota = match (reported, cost.budget.by_day) {
-        (Some(DailyQuota { limit, used }), Some(by_day)) if by_day < limit as f64 => {
-            format!(" of per_day = {}, where the app has {limit}, {used} of which are used today", rounded(by_day))
+        (Some(of_app), Some(by_day)) if by_day < of_app.limit as f64 => {
+            format!(" of per_day = {}, where the app has {}", rounded(by_day), with_use(of_app))
         }
-        (Some(DailyQuota { limit, used }), _) => format!(" of {limit}, {used} of which are used today"),
+        (Some(of_app), _) => format!(" of {}", with_use(of_app)),
         (None, Some(by_day)) => format!(" of {}", rounded(by_day)),
         (None, None) => ", of a quota that is not known".to_owned(),
     };
@@ -84,6 +84,15 @@ fn of_interface(
             "{} would do; or set idle_every {factor:.1} times as long: with less, all wait that much longer",
             enough(cost.budget, reported, calls)
         )),
+    }
+}
+
+/// The limit, and what is left of it. Also calls that were refused may be counted.
+fn with_use(quota: DailyQuota) -> String {
+    let DailyQuota { limit, used } = quota;
+    match quota.left() {
+        0 => format!("{limit}, none of which is left today ({used} calls are counted)"),
+        _ => format!("{limit}, {used} of which are used today"),
     }
 }
 
@@ -193,7 +202,11 @@ mod tests {
 
     #[test]
     fn a_quota_that_is_spent_is_told() {
-        let found = found("", Some(DailyQuota { limit: 1_000_000, used: 1_000_000 }));
-        assert!(found[0].verdict == Verdict::Warning && found[0].fix.is_some(), "{found:?}");
+        for used in [5_000, 79_259] {
+            let found = found("", Some(DailyQuota { limit: 5_000, used }));
+            assert!(found[0].verdict == Verdict::Warning && found[0].fix.is_some(), "{found:?}");
+            let told = format!(" of 5000, none of which is left today ({used} calls are counted); ");
+            assert!(found[0].text.contains(&told), "{found:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::judged::JudgedFeed;
+use super::judged::{JudgedFeed, Unjudged};
 use crate::model::fact::FactId;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
@@ -57,6 +57,8 @@ pub struct PublishedFacts {
 pub struct FactComparison {
     pub promoter: String,
     pub judged: Vec<JudgedFeed>,
+    /// The other feeds.
+    pub unjudged: Vec<(Feed, Unjudged)>,
     pub calls: u64,
     /// Facts that can be judged.
     pub shown: u64,

@@ -17,12 +17,39 @@ pub struct JudgedFeed {
     pub to: UnixTime,
 }
 
+/// Why nothing of a feed can be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unjudged {
+    NotBegun,
+    NotPolled,
+    BeginsAt(UnixTime),
+    CompleteTo(UnixTime),
+}
+
+impl Unjudged {
+    /// In words, with its time as `shown` has it.
+    pub fn in_words(self, shown: impl Fn(UnixTime) -> String) -> String {
+        match self {
+            Unjudged::NotBegun => "it has not begun".to_owned(),
+            Unjudged::NotPolled => "it is not polled".to_owned(),
+            Unjudged::BeginsAt(start) => format!("it begins at {} only", shown(start)),
+            Unjudged::CompleteTo(time) => format!("it is complete to {} only", shown(time)),
+        }
+    }
+}
+
 impl JudgedFeed {
-    /// Nothing where no time from `from` up to `to` can be judged: the feed is not polled, begins later, or is not complete so
-    /// far.
-    pub fn new(feed: Feed, cursor: Cursor, from: UnixTime, to: UnixTime) -> Option<JudgedFeed> {
-        let judged = JudgedFeed { feed, from: from.max(cursor.start), to: to.min(cursor.complete_before) };
-        (cursor.polled && judged.from < judged.to).then_some(judged)
+    /// # Errors
+    /// [`Unjudged`] where no time from `from` up to `to` can be judged. A feed that has not begun has no cursor.
+    pub fn new(feed: Feed, cursor: Option<Cursor>, from: UnixTime, to: UnixTime) -> Result<JudgedFeed, Unjudged> {
+        let Cursor { start, complete_before, polled, .. } = cursor.ok_or(Unjudged::NotBegun)?;
+        let judged = JudgedFeed { feed, from: from.max(start), to: to.min(complete_before) };
+        match judged {
+            _ if !polled => Err(Unjudged::NotPolled),
+            _ if to <= start => Err(Unjudged::BeginsAt(start)),
+            JudgedFeed { from, to, .. } if from >= to => Err(Unjudged::CompleteTo(complete_before)),
+            judged => Ok(judged),
+        }
     }
 
     pub fn holds(&self, time: UnixTime) -> bool {
@@ -85,21 +112,23 @@ mod tests {
     fn only_what_must_be_published_is_judged() {
         let cursor = cursor(MIDNIGHT, MIDNIGHT.plus(DAY));
         let judged = |from: i64, to: i64| {
-            let judged = JudgedFeed::new(Feed::Touches, cursor, MIDNIGHT.plus(from), MIDNIGHT.plus(to))?;
-            Some((judged.from.0 - MIDNIGHT.0, judged.to.0 - MIDNIGHT.0))
+            let judged = JudgedFeed::new(Feed::Touches, Some(cursor), MIDNIGHT.plus(from), MIDNIGHT.plus(to))?;
+            Ok((judged.from.0 - MIDNIGHT.0, judged.to.0 - MIDNIGHT.0))
         };
-        assert_eq!(judged(-DAY, 10), Some((0, 10)));
-        assert_eq!(judged(10, 2 * DAY), Some((10, DAY)));
-        assert_eq!(judged(DAY, 2 * DAY), None);
-        assert_eq!(judged(-DAY, 0), None);
+        assert_eq!(judged(-DAY, 10), Ok((0, 10)));
+        assert_eq!(judged(10, 2 * DAY), Ok((10, DAY)));
+        assert_eq!(judged(DAY, 2 * DAY), Err(Unjudged::CompleteTo(MIDNIGHT.plus(DAY))));
+        assert_eq!(judged(-DAY, 0), Err(Unjudged::BeginsAt(MIDNIGHT)));
+        let of_refunds = |cursor| JudgedFeed::new(Feed::Refunds, cursor, MIDNIGHT, MIDNIGHT.plus(10));
         let memory = Cursor { polled: false, ..cursor };
-        assert_eq!(JudgedFeed::new(Feed::Refunds, memory, MIDNIGHT, MIDNIGHT.plus(10)), None);
+        assert_eq!(of_refunds(Some(memory)), Err(Unjudged::NotPolled));
+        assert_eq!(of_refunds(None), Err(Unjudged::NotBegun));
     }
 
     #[test]
     fn an_order_is_looked_for_under_its_day_and_its_neighbours() {
         let cursor = cursor(MIDNIGHT, MIDNIGHT.plus(9 * DAY));
-        let judged = JudgedFeed::new(Feed::Orders, cursor, MIDNIGHT, MIDNIGHT.plus(DAY)).unwrap();
+        let judged = JudgedFeed::new(Feed::Orders, Some(cursor), MIDNIGHT, MIDNIGHT.plus(DAY)).unwrap();
         let days: Vec<u32> = judged.days().into_iter().map(Day::as_yyyymmdd).collect();
         assert_eq!(days, [20_221_116, 20_221_117, 20_221_118]);
         assert_eq!(judged.calls_min(), 3);

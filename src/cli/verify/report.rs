@@ -15,10 +15,13 @@ impl FactComparison {
     /// Where it makes no JSON, which no comparison does.
     pub fn json(&self) -> anyhow::Result<String> {
         let facts = |facts: &[ComparedFact]| facts.iter().map(fact_json).collect::<Vec<Json>>();
-        let different = self.different.iter();
+        let (unjudged, different) = (self.unjudged.iter(), self.different.iter());
         let report = json!({
             "promoter": self.promoter,
             "judged": self.judged.iter().map(JudgedTimes::from).collect::<Vec<_>>(),
+            "unjudged": unjudged
+                .map(|(feed, reason)| json!({"feed": feed.name(), "reason": reason.in_words(|time| time.to_string())}))
+                .collect::<Vec<_>>(),
             "calls": self.calls,
             "shown": self.shown,
             "published": self.published,
@@ -39,8 +42,9 @@ impl FactComparison {
             let (from, to) = (in_beijing(feed.from.as_millis()), in_beijing(feed.to.as_millis()));
             text += &format!("{}: from {from} to {to}\n", feed.feed);
         }
-        if self.judged.is_empty() {
-            text += "nothing to compare: no feed has begun before, or is complete so far\n";
+        for (feed, reason) in &self.unjudged {
+            let reason = reason.in_words(|time| in_beijing(time.as_millis()));
+            text += &format!("{feed}: nothing to compare: {reason}\n");
         }
         text += &format!("upstream {}, topics {} ({} calls)\n", self.shown, self.published, self.calls);
         for (name, facts) in [("missing", &self.missing), ("extra", &self.extra), ("twice", &self.twice)] {
@@ -91,4 +95,26 @@ fn fact_json(ComparedFact { id, feed, time, order }: &ComparedFact) -> Json {
     json!({
         "event_id": id.to_string(), "feed": feed.name(), "time": time.map(|time| time.to_string()), "order": order,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judged::{JudgedFeed, Unjudged};
+    use super::*;
+    use crate::model::time::UnixTime;
+
+    #[test]
+    fn a_feed_of_which_nothing_is_compared_is_told_with_why() {
+        let begin = UnixTime(1_668_657_600); // 2022-11-17T04:00:00Z
+        let judged = vec![JudgedFeed { feed: Feed::Touches, from: begin, to: begin.plus(3600) }];
+        let unjudged = vec![(Feed::Orders, Unjudged::CompleteTo(begin)), (Feed::Refunds, Unjudged::NotPolled)];
+        let comparison = FactComparison { judged, unjudged, ..FactComparison::default() };
+        let text = comparison.text();
+        let lines: Vec<&str> = text.lines().take(3).collect();
+        assert!(lines[0].starts_with("touches: from "), "{text}");
+        assert_eq!(lines[1], "orders: nothing to compare: it is complete to 2022-11-17 12:00:00+08 only");
+        assert_eq!(lines[2], "refunds: nothing to compare: it is not polled");
+        let json: Json = serde_json::from_str(&comparison.json().unwrap()).unwrap();
+        assert_eq!(json["unjudged"][1], json!({"feed": "refunds", "reason": "it is not polled"}));
+    }
 }

@@ -48,17 +48,20 @@ pub async fn prepare(settings: &Settings) -> Result<FactTopics, OpenError> {
 pub fn compare_tables(found: &mut FoundTopics, names: &TopicNames) -> Option<i32> {
     let partitions = |topic: &String| found.counts.get(topic).map(|count| count.partitions);
     let (registry, state) = (partitions(&names.registry), partitions(&names.state));
-    if let (Some(registry), Some(state)) = (registry, state)
-        && registry != state
-    {
-        let problem = format!(
+    let problem = registry.zip(state).and_then(|(registry, state)| unequal_tables(names, registry, state));
+    found.problems.extend(problem.map(Into::into));
+    registry
+}
+
+/// What is wrong where they have so many partitions each; nothing where they have as many.
+pub(crate) fn unequal_tables(names: &TopicNames, registry: i32, state: i32) -> Option<String> {
+    (registry != state).then(|| {
+        format!(
             "topic {} has {state} partitions and topic {} has {registry}; they must be as many, and neither may change \
              once promoters have been polled",
             names.state, names.registry
-        );
-        found.problems.push(problem.into());
-    }
-    registry
+        )
+    })
 }
 
 impl FactTopics {

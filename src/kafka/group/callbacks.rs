@@ -11,8 +11,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::member_id;
-use super::refusal::remedy;
+use super::refusal::{Remedy, remedy};
 use super::shared_membership::{Membership, SharedMembership};
+use crate::commit::log::OpenError;
 use crate::kafka::client::context;
 
 /// The context of the group member's consumer.
@@ -22,11 +23,14 @@ pub struct MemberContext {
     lost: AtomicBool,
     /// It was given partitions of another topic.
     elsewhere: AtomicBool,
+    /// Members that share out in another way have not let it into the group.
+    kept_out: AtomicBool,
 }
 
 impl MemberContext {
     pub fn of(shared: &Arc<SharedMembership>) -> MemberContext {
-        MemberContext { shared: shared.clone(), lost: AtomicBool::new(false), elsewhere: AtomicBool::new(false) }
+        let [lost, elsewhere, kept_out] = [const { AtomicBool::new(false) }; 3];
+        MemberContext { shared: shared.clone(), lost, elsewhere, kept_out }
     }
 
     /// Whether the consumer can't go on.
@@ -39,16 +43,32 @@ impl MemberContext {
         self.elsewhere.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether members that share out in another way keep it out.
+    pub fn is_kept_out(&self) -> bool {
+        self.kept_out.load(Ordering::Relaxed)
+    }
+
     /// Takes note of what an error means to the membership.
     pub fn classify(&self, error: &KafkaError, reason: &str) {
         let lost = matches!(error, KafkaError::MessageConsumptionFatal(_))
             || matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId));
         if lost {
-            self.lost.store(true, Ordering::Relaxed);
-        } else if let Some(remedy) = error.rdkafka_error_code().and_then(remedy) {
-            self.shared.refused(error, reason, &remedy);
-        } else {
-            self.shared.log.error(error, reason);
+            return self.lost.store(true, Ordering::Relaxed);
+        }
+        match error.rdkafka_error_code().and_then(remedy) {
+            Some(remedy) if !self.shared.was_assigned_some() => self.refused(&remedy),
+            _ => self.shared.log.error(error, reason),
+        }
+    }
+
+    /// The group can't be joined.
+    fn refused(&self, remedy: &Remedy) {
+        let told = |remedy| format!("the consumer group {} may not be joined; {remedy}", self.shared.group).into();
+        match remedy {
+            Remedy::Settings(remedy) => self.shared.fail(OpenError::Unfit(told(remedy))),
+            Remedy::Elsewhere(remedy) => self.shared.fail(OpenError::Stop(told(remedy))),
+            // They are looked for outside of a callback.
+            Remedy::Members => self.kept_out.store(true, Ordering::Relaxed),
         }
     }
 

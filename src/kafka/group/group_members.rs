@@ -62,7 +62,7 @@ impl GroupMembers {
         Ok(GroupMembers { members: members.map(member).collect(), protocol })
     }
 
-    /// Whether they are something else than instances, which no instance can join.
+    /// Whether they share out in another way than instances do: then no instance can join, and none of them is one.
     pub fn are_foreign(&self) -> bool {
         !self.members.is_empty() && !self.protocol.is_empty() && self.protocol != PROTOCOL
     }
@@ -88,17 +88,21 @@ impl GroupMembers {
         };
         let member = self.members.iter().find(owns)?;
         Some(match instance_of(&member.id) {
-            Some(name) if !member.is_foreign(settings) => PartitionOwner::Instance(name.to_owned()),
+            Some(name) if !self.is_foreign(member, settings) => PartitionOwner::Instance(name.to_owned()),
             _ => PartitionOwner::Foreign(member.told(topic)),
         })
     }
 
     /// Those that are no instances, each with what it owns of the topic, which may be nothing; by their ids.
     pub fn foreign(&self, settings: &Settings, topic: &str) -> Vec<ForeignMember> {
-        let foreign = self.members.iter().filter(|member| member.is_foreign(settings));
+        let foreign = self.members.iter().filter(|member| self.is_foreign(member, settings));
         let mut foreign: Vec<ForeignMember> = foreign.map(|member| member.told(topic)).collect();
         foreign.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         foreign
+    }
+
+    fn is_foreign(&self, member: &ListedMember, settings: &Settings) -> bool {
+        self.are_foreign() || member.is_foreign(settings)
     }
 
     /// How many of the topic's `partitions` are nobody's: none while the group shares them out, or has no members.
@@ -263,6 +267,12 @@ pub(super) mod tests {
         assert!(sharing(&["one"], "range").are_foreign());
         assert!(!sharing(&["one"], PROTOCOL).are_foreign() && !sharing(&["one"], "").are_foreign());
         assert!(!sharing(&[], "range").are_foreign());
+        // Though they have fixed names, as instances have.
+        let settings = settings(&[]);
+        let members = GroupMembers { protocol: "range".into(), ..owning(&[("one", &[0]), ("two", &[])]) };
+        let told = members.foreign(&settings, "topic");
+        assert_eq!((told.len(), &told[0].partitions[..]), (2, &[0][..]));
+        assert_eq!(members.owner(&settings, "topic", 0), Some(PartitionOwner::Foreign(told[0].clone())));
     }
 
     fn foreign(settings: &Settings, members: &GroupMembers) -> Vec<String> {

@@ -15,6 +15,7 @@ use super::foreign_members::ForeignWatch;
 use super::group_members::GroupMembers;
 use super::member_id;
 use super::observer::OwnershipObserver;
+use super::refusal;
 use super::shared_membership::SharedMembership;
 use super::snapshot::MembershipSnapshot;
 use super::standby::Standby;
@@ -194,6 +195,9 @@ impl MemberThread {
             if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
                 consumer.context().classify(&error, "");
             }
+            if consumer.context().is_kept_out() {
+                return self.shared.fail(self.kept_out(consumer));
+            }
             // One that hands over has asked for partitions of the other topic itself.
             if elsewhere.is_none() && consumer.context().was_given_others() {
                 self.rejoin(consumer);
@@ -230,7 +234,10 @@ impl MemberThread {
         let pipeline = if self.decides() { pipeline::POLLS } else { pipeline::REQUESTS };
         let by = match is_duplicate {
             true => "another process under its connector.instance_id",
-            false => "nobody who is seen there: a member of its name that has left, or an earlier joining of its own",
+            false => {
+                "nobody who is there any more: another process under its connector.instance_id that has left, or an earlier joining of \
+                 its own"
+            }
         };
         tracing::warn!(pipeline, instance, by, "fenced");
         if is_duplicate && self.decides() {
@@ -282,6 +289,14 @@ impl MemberThread {
     fn subscribe_to(&self, consumer: &BaseConsumer<MemberContext>, topic: &str) -> bool {
         let result = consumer.subscribe(&[topic]);
         result.inspect_err(|error| self.shared.log.error(error, "subscribing")).is_ok()
+    }
+
+    /// Why the group lets no instance in, with the members that are in its way, where the brokers tell them.
+    fn kept_out(&self, consumer: &BaseConsumer<MemberContext>) -> OpenError {
+        let members = GroupMembers::fetch(consumer.client(), &self.group, PATIENT_FETCH_TIMEOUT);
+        let members =
+            members.map_or_else(|_| Vec::new(), |members| members.foreign(&self.settings, &self.shared.topic));
+        OpenError::Stop(refusal::kept_out(&self.group, &members).into())
     }
 
     /// Whether the group has other members. The error of whoever is asked counts as none.

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::member_id::MemberId;
 use super::observer::{ObservedOwnership, OwnershipObserver};
 use super::owned_partitions::OwnedPartitions;
-use super::refusal::Remedy;
 use super::snapshot::{MembershipSnapshot, Standing};
 use crate::commit::log::OpenError;
 use crate::kafka::client::context::LogContext;
@@ -19,7 +17,7 @@ use crate::kafka::client::context::LogContext;
 /// What the membership thread, its consumer's callbacks and the subscriber share.
 pub struct SharedMembership {
     pub log: LogContext,
-    group: String,
+    pub group: String,
     pub topic: String,
     /// Ends the membership, and every wait of it.
     pub stop: CancellationToken,
@@ -164,16 +162,9 @@ impl SharedMembership {
         });
     }
 
-    /// The group can't be joined. At start that never worked, and there is a `remedy`; later it may pass.
-    pub fn refused(&self, error: &KafkaError, reason: &str, remedy: &Remedy) {
-        if self.owned.lock().partitions.last_number() > 0 {
-            return self.log.error(error, reason);
-        }
-        let told = |remedy| format!("the consumer group {} may not be joined; {remedy}", self.group).into();
-        self.fail(match remedy {
-            Remedy::Settings(remedy) => OpenError::Unfit(told(remedy)),
-            Remedy::Elsewhere(remedy) => OpenError::Stop(told(remedy)),
-        });
+    /// Whether the group has ever given anything to this process. Before, what keeps it out at start never worked; later it may pass.
+    pub fn was_assigned_some(&self) -> bool {
+        self.owned.lock().partitions.last_number() > 0
     }
 
     /// The group has given `added`, none among them, to what is held already.

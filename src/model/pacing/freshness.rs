@@ -1,5 +1,6 @@
 //! Up to when a feed is read, as far as its cursor and its pulls tell.
 
+use super::seen::Seen;
 use super::{Pacing, PollSettings, Pulled};
 use crate::model::cursor::first_open_day;
 use crate::model::feed::{Feed, PulledBy};
@@ -38,6 +39,12 @@ impl Pacing {
         }
     }
 
+    /// Up to when what its pulls have shown of the present reaches, of those that were read to their end since this pacing began.
+    /// Nothing where none was.
+    pub fn has_read_to(&self) -> Option<UnixTime> {
+        self.seen.map(Seen::to)
+    }
+
     /// Up to when the feed may have been read by those who polled it before, at most until `now`. What they can't have read
     /// lies behind it.
     pub fn read_before(&self, feed: Feed, settings: PollSettings, now: UnixTime) -> UnixTime {
@@ -54,8 +61,10 @@ impl Pacing {
 mod tests {
     use std::time::Duration;
 
+    use super::super::{Failed, PollRemedy};
     use super::*;
     use crate::model::cursor::Cursor;
+    use crate::model::scope::Completion;
 
     const NOW: UnixTime = UnixTime(1_668_657_600);
     const HOUR: i64 = 3600;
@@ -88,5 +97,18 @@ mod tests {
         let of_orders = |behind| pacing(Feed::Orders, behind).read_before(Feed::Orders, settings(12 * HOUR), NOW);
         assert_eq!(of_orders(0), NOW);
         assert!((NOW.minus(5 * DAY)..NOW.minus(3 * DAY)).contains(&of_orders(5 * DAY)));
+    }
+
+    #[test]
+    fn nothing_was_read_before_a_pull_was_read_to_its_end_whoever_polled_before() {
+        let mut touches = pacing(Feed::Touches, HOUR);
+        let scope = touches.scope(Feed::Touches, settings(600), NOW);
+        assert_eq!(touches.has_read_to(), None);
+        touches.after_failure(Failed { scope, as_of: NOW, remedy: PollRemedy::Time }, Duration::ZERO);
+        assert_eq!(touches.has_read_to(), None);
+        let completion = Completion { reached: NOW.minus(600), settles: false };
+        let pulled = Pulled { scope, completion, as_of: NOW, pages: 1, rows: 0, shown: 0, kept: 0 };
+        touches.after(pulled, settings(600), Duration::ZERO);
+        assert_eq!(touches.has_read_to(), Some(NOW), "a fact or none");
     }
 }

@@ -43,7 +43,8 @@ impl Scheduler {
             promoter: promoter.clone(),
             feed,
             state: self.state(slot),
-            read_to: standing.read_to(),
+            // Freshness takes whoever polled before at his word; here only what was read since counts.
+            read_to: standing.read_to().and_then(|at| Some(at.min(pacing.has_read_to()?))),
             cursor: pacing.complete_before(),
             is_polled_now: self.ends.contains_key(&slot),
             parked: self.parked.parked(promoter, feed),

@@ -8,6 +8,7 @@ use crate::model::pacing::intervals::Shortage;
 use crate::model::time::UnixTime;
 use crate::poll::feed_slots::feed_of;
 use crate::poll::reports::{Late, PollProgress};
+use crate::upstream::budget::BudgetSettings;
 
 /// So many looks in a row have to find a budget too small: who has just joined has no share of it for a moment.
 const SHORT_LOOKS: u8 = 3;
@@ -40,10 +41,15 @@ impl Scheduler {
             let shortage = self.due_queues[interface].shortage();
             let is_to_be_told = self.short[interface].look(shortage.is_some());
             if let Some(Shortage { needed, budget }) = shortage.filter(|_| is_to_be_told) {
-                let per_minute = |calls: f64| (calls * 60.0).round();
+                let a_minute = |calls: f64| (calls * 60.0).round();
+                // Of all instances together, as an operator has written it; the share is what this one goes by.
+                let BudgetSettings { per_minute, per_day } = self.client.budget_settings(interface);
+                let limit = |calls: u32| (calls > 0).then_some(calls);
                 tracing::warn!(
-                    app = %self.app, %interface, needed_per_minute = per_minute(needed), budget_per_minute = per_minute(budget),
-                    "the budget is too small to poll everybody each idle_every: all wait longer, in the same proportion",
+                    app = %self.app, %interface, needed_per_minute = a_minute(needed), share_per_minute = a_minute(budget),
+                    per_minute = limit(per_minute), per_day = limit(per_day),
+                    "this instance's share of the budget is too small to poll everybody each idle_every: all wait longer, in the same \
+                     proportion",
                 );
             }
         }

@@ -5,6 +5,9 @@ use parking_lot::Mutex;
 use crate::model::time::UnixMillis;
 use crate::text::first_few;
 
+/// What to do about one.
+pub const FOREIGN_MEMBER_REMEDY: &str =
+    "stop that program, or give it another group.id: the connector's name is the group of its instances";
 /// Of more partitions than this only the number is named.
 const NAMED_MAX: usize = 10;
 

@@ -50,6 +50,7 @@ pub fn each_reason(context: &Context) -> Result<()> {
         feeds(told).iter().filter(|feed| feed["state"] == "on_time").count() == 3
     })?;
     ensure!(told["place"] == "here" && told["instance"] == "one", "{told}");
+    ensure!(feeds(&told).iter().all(|feed| feed["read_to"].is_string()), "{told}");
     ensure!(told["sources"] == serde_json::json!(["configuration"]) && told["paused_by"].is_null(), "{told}");
 
     answer(context, &config, &["promoters", "pause", "oSimulated000002"])?.must_end_with(0)?;
@@ -89,6 +90,9 @@ fn stopped_and_parked(context: &Context, config: &str) -> Result<()> {
         told["place"] == "here" && told["causes"][0]["code"] == "app_stopped_credentials" && is_stopped
     })?;
     ensure!(feeds(&told).len() == 3, "{told}");
+    // The one before has read all of them, and this one nothing.
+    ensure!(feeds(&told).iter().all(|feed| feed["read_to"].is_null()), "{told}");
+    ensure!(has_line(&told, "touches: not read yet since this instance polls it"), "{told}");
     let text = answer(context, &wrong, &["explain", FIRST, "--at", &port])?.must_end_with(0)?.shown;
     ensure!(text.contains("✗ app_stopped_credentials") && text.contains("nothing is lost by waiting"), "{text}");
     ensure!(connector.terminate()?.success(), "it ends in order");
