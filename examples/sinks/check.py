@@ -149,7 +149,7 @@ def mirror(options, world, registry, orders):
     from copies import Records, is_copied
     from events import TOPICS
 
-    second = world.start("second", world.broker_binary, leash=()).wait_for(r"bootstrap\.servers = (\S+)\n", 120)
+    second = world.start_broker("second")
     own = {"localhost:9092": world.bootstrap, "localhost:9093": second}
     # Plugins are found by what they say of themselves, which is quicker; and it has to be killed before it is done.
     more = "plugin.discovery=service_load\nhere.consumer.max.poll.records=100\n"
