@@ -77,10 +77,11 @@ class Progress:
 
 
 def stray_order(lines, what):
-    """The fields of an order that the upstream's truth does not have: a payment of 20 fen (`event`), or a refund of a paid order."""
+    """The fields of an order that the upstream's truth does not have: a payment of 20 fen (`event`), or a refund of a paid order. Of less than
+    20 fen there is no commission, so that a refund would change nothing, and nobody could find it."""
     orders = orders_of(lines)
     refunded = {line["trade_no"] for line in orders if line["status"] == "REFUNDED"}
-    order = next(line for line in orders if line["status"] == "PAID" and line["trade_no"] not in refunded)
+    order = next(line for line in orders if line["status"] == "PAID" and line["trade_no"] not in refunded and line["paid_amount"] >= 20)
     fields = {name: order.get(name) for name in ("app_id", "promoter_openid", "openid", "mch_id", "trade_no")}
     now = int(time.time() * 1000)
     fields |= {"id_kind": "OPENID", "paid_time": order["paid_time"] * 1000, "observed_at": now}

@@ -10,7 +10,7 @@ connector and both jobs of sql/; kills the connector with SIGKILL in the middle,
 order is on the topics and the offsets that the jobs have committed are behind the last of them, both topics of results, read as a
 stranger would, are compared with what the upstream says it has shown: each day of each promoter, and each payment with both its promoters and the reason
 why they differ. Before that an order of the first day is refunded, which has to correct that day and no other. Exits with 0 only if
-every row is the same.
+every row is the same, and what docs/consuming.md shows of Flink stands in the files.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from connector import APPS, promoters, start_connector  # noqa: E402
 from java import Registry, java, maven  # noqa: E402
+from page import must_stand_in  # noqa: E402
 from parts import carry_out  # noqa: E402
 from returning import ReturningUsers  # noqa: E402
 import windows  # noqa: E402
@@ -71,6 +72,7 @@ def run(options, world):
     from results import ATTRIBUTIONS, COMMISSIONS, Results, stray_touch
     from truth import lines_of
 
+    must_stand_in(HERE / "sql" / "tables.sql", "Flink SQL")
     maven("clean", "package", cwd=HERE)
     users, registry = start(options, world)
     create_results(world.bootstrap, (COMMISSIONS, ATTRIBUTIONS))

@@ -8,7 +8,8 @@
 Starts a real Kafka, the simulated upstream with its faults, and the connector, which is killed with SIGKILL in the middle. When all is
 published, an order is written in a transaction that is aborted. Then each consumer reads promoter.orders: the number of its events,
 of their event_ids, and the sum of all payments must be what the upstream says it has shown; of kcat, which decodes nothing here, the number of
-events, their keys and their times. What a group has committed must stand as far before the end of each partition as docs/consuming.md says.
+events, their keys and their times. What a group has committed must stand as far before the end of each partition as docs/consuming.md says, and
+what that page shows of the programs must stand in them.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; of Go (1.26), Node (20) and kcat those that are there are tried. Packages
 are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are taken
@@ -31,12 +32,18 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking")]
 from installed import there  # noqa: E402
 from java import maven  # noqa: E402
+from page import must_stand_in  # noqa: E402
 from parts import ROOT, TARGET, carry_out, environment  # noqa: E402
 
 TOPIC, SCHEMA = "promoter.orders", ROOT / "schemas" / "order.avsc"
 HOME = TARGET / "consumers"
 # What each needs.
 PROGRAMS = {"python": sys.executable, "read.py": sys.executable, "java": "mvn", "go": "go", "node": "npm", "kcat": "kcat", "spark": "java"}
+# What docs/consuming.md shows of each, by its heading there.
+SHOWN = {
+    "Python": "python/orders.py", "Java": "java/src/main/java/Orders.java", "Go": "go/main.go", "Node": "node/orders.mjs",
+    "Spark": "spark/orders.py",
+}
 # A marker of a transaction is the last of each partition. These commit the offset behind it, and the others that behind the last record.
 BEHIND_MARKERS = {"python", "java"}
 
@@ -56,6 +63,8 @@ def run(options, world):
     from published import begin_world, expected, lags_of, publish_orders, stray_transaction
     from truth import lines_of, orders_of
 
+    for heading, file in SHOWN.items():
+        must_stand_in(HERE / file, heading)
     names = there(PROGRAMS, options.only, seldom={"spark"})
     begin_world(world, options.seed)
     publish_orders(world)

@@ -29,7 +29,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from installed import there  # noqa: E402
 from java import Registry, java, maven  # noqa: E402
-from parts import ROOT, TARGET, carry_out, environment  # noqa: E402
+from page import must_stand_in  # noqa: E402
+from parts import TARGET, carry_out, environment  # noqa: E402
 
 HOME = TARGET / "sinks"
 PROGRAMS = {"connect": "mvn", "mirror": "mvn", "clickhouse": sys.executable}
@@ -68,7 +69,8 @@ def run(options, world):
     from events import Events
     from published import begin_world, publish_orders
 
-    must_stand_in_the_files()
+    for heading, file in SHOWN.items():
+        must_stand_in(HERE / file, heading)
     names = there(PROGRAMS, options.only, seldom={"mirror", "clickhouse"})
     begin_world(world, options.seed)
     registry = Registry(world).url
@@ -103,14 +105,6 @@ def are_read(options, world, registry, names, orders):
     if options.plant in FAULTS and options.plant not in planted:
         raise SystemExit(f"--plant {options.plant} alters none of the files of {', '.join(names)}")
     return verdicts and all(verdicts) and wanted["events"] > 1000
-
-
-def must_stand_in_the_files():
-    page = (ROOT / "docs" / "consuming.md").read_text()
-    for heading, file in SHOWN.items():
-        snippet = page.split(f"\n## {heading}\n")[1].split("```")[1]
-        if strange := set(snippet.splitlines()[1:]) - set((HERE / file).read_text().splitlines()):
-            raise SystemExit(f"docs/consuming.md shows, and {file} has not: {strange}")
 
 
 def connect(options, world, registry, orders):
@@ -149,7 +143,7 @@ def mirror(options, world, registry, orders):
     from copies import Records, is_copied
     from events import TOPICS
 
-    second = world.start("second", world.broker_binary, leash=()).wait_for(r"bootstrap\.servers = (\S+)\n", 120)
+    second = world.start_broker("second")
     own = {"localhost:9092": world.bootstrap, "localhost:9093": second}
     # Plugins are found by what they say of themselves, which is quicker; and it has to be killed before it is done.
     more = "plugin.discovery=service_load\nhere.consumer.max.poll.records=100\n"

@@ -9,7 +9,8 @@ Starts a real Kafka, the simulated upstream and one connector after the other. E
 the upstream has shown is on the topic, the records of each partition are taken in their order, by the rule of Kafka Streams: the time of
 a partition is the greatest of the times met in it, and a record is left out whose window has ended longer ago than the grace. (Flink's
 watermark, with as much bounded out-of-orderness and no lateness allowed, leaves out the same of one partition.) Each case says how late a
-record can be, and fails where one is later; where no record is late at all nothing was measured, and it fails, too.
+record can be, and fails where one is later; where no record is late at all nothing was measured, and it fails, too. In a backfill that is how late
+it is behind others' past: behind what somebody shows who is up to date already it is later, which is told.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -28,12 +29,14 @@ sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "chec
 from parts import carry_out, promoter_id  # noqa: E402
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-PROMOTERS, HISTORY_DAYS, REFUND_DAYS = 20, 4, 2
+HISTORY_DAYS, REFUND_DAYS = 4, 2
 # Rows that can't be read are on another topic. Who is parked is asked again a quarter of an hour later, and nobody here waits for that.
-ALL = [f"--promoters={PROMOTERS}", "--dead-rows=0", "--fault=parked=0"]
+ALL = ["--dead-rows=0", "--fault=parked=0"]
 # A past that is all there when it is asked for.
 AT_ONCE = ["--quiet-after=1s", "--late-max=5s", "--moving=5s"]
 TOUCHES = [*ALL, *AT_ONCE, "--touches-per-hour=20", "--orders-per-hour=0"]
+# Many promoters, of whom some have nothing for a day, and then something now.
+SELDOM = [*ALL, *AT_ONCE, "--touches-per-hour=0.3", "--orders-per-hour=0"]
 ORDERS = [*ALL, *AT_ONCE, "--touches-per-hour=0", "--orders-per-hour=5", f"--refund-within={REFUND_DAYS}d"]
 LIVE = [*ALL, "--history=1s", "--quiet-after=100s", "--touches-per-hour=900", "--orders-per-hour=0", "--late-max=30s"]
 # The default lateness of touches.
@@ -44,7 +47,7 @@ LIVE_LATENESS, LIVE_IDLE = 35, 5
 
 @dataclass
 class Case:
-    """A reading of a topic, and how late a record can be there (seconds)."""
+    """A reading of a topic, and how late a record can be there (seconds): behind those that are older than `present` when it begins."""
 
     title: str
     world: list
@@ -55,6 +58,9 @@ class Case:
     back: int = HISTORY_DAYS * DAY
     feeds: tuple = ("touches",)
     partitions: int = 1
+    promoters: int = 20
+    # Who has nothing to show up to there is up to date at once, and waits for nobody: what he shows then comes before the past of others.
+    present: int = 0
     spread: str = "6h"
     # Of the orders those of this status only.
     status: str = None
@@ -71,17 +77,16 @@ class Case:
 
 def cases():
     graces = [0, 10 * MINUTE, HOUR, 6 * HOUR + LATENESS, DAY, 3 * DAY]
-    # Who has come to what is settled waits for nobody, and reads on to the present.
-    spread = 6 * HOUR + LATENESS
     # Orders are read day by day and so are at least a day apart; a day is settled 12 hours after its end in UTC.
     days, refunds = DAY + (24 + 8 + 12) * HOUR, REFUND_DAYS * DAY
     # A refund without a time gets that of its first sight, which is some seconds after the world began, where the history ends.
     everything = HISTORY_DAYS * DAY + MINUTE
     past = [
         Case("touches, two hours back, as after a downtime", TOUCHES, 2 * HOUR, HOUR, graces, back=2 * HOUR),
-        Case("touches, backfill", TOUCHES, spread, HOUR, graces),
-        Case("touches, backfill, 12 partitions", TOUCHES, spread, HOUR, graces, partitions=12),
-        Case('touches, backfill, catch_up_spread = "30m"', TOUCHES, 30 * MINUTE + LATENESS, HOUR, graces, spread="30m"),
+        Case("touches, backfill", TOUCHES, 6 * HOUR, HOUR, graces, present=LATENESS),
+        Case("touches, backfill, 12 partitions", TOUCHES, 6 * HOUR, HOUR, graces, partitions=12, present=LATENESS),
+        Case('touches, backfill, catch_up_spread = "30m"', TOUCHES, 30 * MINUTE, HOUR, graces, spread="30m", present=LATENESS),
+        Case("touches, backfill, 100 promoters with one each three hours", SELDOM, 6 * HOUR, HOUR, graces, promoters=100, present=LATENESS),
         Case("payments alone, backfill", ORDERS, days, HOUR, graces, feeds=("orders",), status="PAID"),
         Case("orders, backfill, without the feed of refunds", ORDERS, days + refunds, HOUR, graces, feeds=("orders",)),
         Case("orders, backfill, and refunds", ORDERS, everything, HOUR, graces, feeds=("orders", "refunds")),
@@ -117,16 +122,19 @@ def measure(options, world, case, name):
 
     spread = "1000d" if options.plant == "spread" else case.spread
     history = [f"--history={case.back}s"] if case.back else []
-    world.simulate(f"upstream-{name}", f"--seed={options.seed}", *case.world, *history)
+    began = int(time.time())
+    world.simulate(f"upstream-{name}", f"--seed={options.seed}", f"--promoters={case.promoters}", *case.world, *history)
     (world.directory / f"{name}.toml").write_text(configuration(world, case, name, spread))
     connector = world.connector(name)
     with Partitions(world.bootstrap, case.topic(name), case.schema(), case.wants) as topic:
         wait_for_end(world, topic, connector)
     code = connector.terminate(60)
     latest = topic.latest()
+    of_past = topic.latest(until=began - case.present) if case.present else latest
     kept = ["{} {:.1f} %".format(text(grace), 100 * topic.kept(case.window, grace)) for grace in case.graces]
-    good = 0 < latest <= case.late_max and code == 0
-    print(f"{'✓' if good else '✗'} {case.title}: {topic.count} records; at most {latest} s late ({case.late_max} s allowed); "
+    good = 0 < of_past <= case.late_max and code == 0
+    behind = f"; {latest} s behind those of the present" if latest != of_past else ""
+    print(f"{'✓' if good else '✗'} {case.title}: {topic.count} records; at most {of_past} s late ({case.late_max} s allowed){behind}; "
           f"stopped with {code}\n    windows of {text(case.window)} keep with a grace of  {';  '.join(kept)}", flush=True)
     return good
 
@@ -145,7 +153,7 @@ def wait_for_end(world, topic, connector, limit=400):
 
 def configuration(world, case, name, spread):
     """As in life but for the times of polls. Each case has a connector and topics of its own name."""
-    names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, PROMOTERS + 1))
+    names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, case.promoters + 1))
     start = datetime.now(timezone.utc) - timedelta(seconds=case.back + 10)
     feeds = "".join(f"""
 [feeds.{feed}]

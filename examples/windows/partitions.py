@@ -1,5 +1,6 @@
 """The records of a topic in the order in which each partition has them, and what windows keep of them."""
 
+import math
 from pathlib import Path
 
 from framing import Schema
@@ -21,17 +22,17 @@ class Partitions(Topic):
         if self.wanted(self.schema.read(message.value())):
             self.times.setdefault(message.partition(), []).append(message.timestamp()[1] // 1000)
 
-    def with_stream_time(self):
-        """Each record's time, with the greatest that its partition has shown up to it."""
+    def with_stream_time(self, until=math.inf):
+        """Each record's time, with the greatest that its partition has shown up to it, of those that are no later than `until`."""
         for times in self.times.values():
             greatest = 0
             for at in times:
-                greatest = max(greatest, at)
+                greatest = max(greatest, at) if at <= until else greatest
                 yield at, greatest
 
-    def latest(self):
+    def latest(self, until=math.inf):
         """How far a record lies behind its partition's time, at most."""
-        return max((greatest - at for at, greatest in self.with_stream_time()), default=0)
+        return max((greatest - at for at, greatest in self.with_stream_time(until)), default=0)
 
     def kept(self, window, grace):
         """The part of the records that windows keep."""

@@ -40,11 +40,12 @@ LEASH = 'exec 3<&0; (cat <&3; kill -s KILL -- -$$) >/dev/null 2>&1 & exec "$@" 3
 class Child:
     """A process whose output goes to a file, and that can't outlive this script."""
 
-    def __init__(self, directory, name, *command, leash=("sh", "-c", LEASH, "child")):
+    def __init__(self, directory, name, *command, leash=("sh", "-c", LEASH, "child"), variables=None):
         self.name, self.log = name, directory / f"{name}.log"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [*leash, *command], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, process_group=0
+                [*leash, *command], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, process_group=0,
+                env=os.environ | (variables or {})
             )
 
     def wait_for(self, pattern, seconds):
@@ -124,9 +125,14 @@ class World:
         # Where the jars are kept. The broker would say so, too, in a log of which only a backtrace's end may be shown.
         if not any((above / "CACHEDIR.TAG").is_file() for above in self.broker_binary.parents):
             raise SystemExit(f"{self.broker_binary} has to stand in a target directory, which cargo marks by CACHEDIR.TAG")
-        # It ends with its input by itself, and takes its files along.
-        broker = self.start("broker", self.broker_binary, leash=())
-        self.bootstrap = broker.wait_for(r"bootstrap\.servers = (\S+)\n", 120)
+        self.bootstrap = self.start_broker("broker")
+
+    def start_broker(self, name):
+        """Where it answers. It ends with its input by itself, and takes its files along, but kills its Java, which would leave behind
+        what it has unpacked."""
+        unpacked = {"JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={self.temporary}"}
+        broker = self.start(name, self.broker_binary, leash=(), variables=unpacked)
+        return broker.wait_for(r"bootstrap\.servers = (\S+)\n", 120)
 
     def simulate(self, name, *flags):
         """Starts an upstream, which is the one that is asked and polled from now on."""
@@ -154,8 +160,9 @@ def carry_out(kind, arguments, run, told=(), verdicts=("exactly once", "NOT exac
     """One run of a `kind`, from its command line to its exit code, in an environment that is another than the soak's where its home
     and requirements are given. What the children that are `told` have said last is printed where it was not good, and last of all the
     verdict."""
-    enter_environment(*environment)
+    # Before anything is installed, so that --help and a slip in the command line are answered at once.
     options = arguments()
+    enter_environment(*environment)
     directory = TARGET / "soak" / time.strftime(f"{kind}-%Y%m%d-%H%M%S")
     directory.mkdir(parents=True)
     print(f"seed {options.seed}, files in {directory}", flush=True)

@@ -23,8 +23,9 @@ public final class Orders {
             ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest",
             // The default of the Java client shows what was aborted, too.
             ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
+        Schema schema = new Schema.Parser().parse(new File(arguments[2]));
         // It finds the writer's schema by the fingerprint in front of each value. Later ones are added by addSchema.
-        var decoder = new BinaryMessageDecoder<GenericRecord>(GenericData.get(), new Schema.Parser().parse(new File(arguments[2])));
+        var decoder = new BinaryMessageDecoder<GenericRecord>(GenericData.get(), schema);
         long events = 0;
         long paid = 0;
         Set<String> ids = new HashSet<>();
