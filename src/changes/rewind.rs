@@ -14,8 +14,8 @@ use super::{ChangeError, committed_progress};
 use crate::avro::framing::Framing;
 use crate::avro::promoter::PromoterEncoder;
 use crate::clock;
-use crate::kafka::registry_topic::layout;
 use crate::kafka::registry_topic::writer::RegistryWriter;
+use crate::kafka::topics::tables;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::rewind::{Rewind, RewindId};
@@ -132,7 +132,7 @@ fn not_begun(promoter: &Promoter, feed: Feed) -> ChangeError {
 /// # Errors
 /// Where the brokers can't be reached in time, or do not take it, or the topic's partitions are not as they have to be.
 fn write(view: &RegistryView, promoter: &Promoter, feed: Feed, rewind: Rewind) -> anyhow::Result<()> {
-    layout::refuse_unequal(&view.settings.kafka, view.partitions, view.until)?;
+    tables::refuse_unequal(&view.settings.kafka, view.partitions, view.until)?;
     // Rewinds are JSON, whatever records of promoters are framed with.
     let encoder = PromoterEncoder::new(Framing::SingleObject);
     let mut writer = RegistryWriter::open(&view.settings.kafka, encoder, view.partitions, view.until)?;

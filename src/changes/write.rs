@@ -6,8 +6,8 @@ use super::change_plan::{ChangePlan, PlannedWrite};
 use super::registry_view::RegistryView;
 use crate::avro::framing::Framing;
 use crate::avro::promoter::PromoterEncoder;
-use crate::kafka::registry_topic::layout;
 use crate::kafka::registry_topic::writer::RegistryWriter;
+use crate::kafka::topics::tables;
 
 /// How many records are put between two looks at how many are taken.
 const LOOK_EVERY: usize = 1_000;
@@ -27,7 +27,7 @@ pub fn write(
     if plan.writes.is_empty() {
         return Ok(());
     }
-    layout::refuse_unequal(&view.settings.kafka, view.partitions, view.until)?;
+    tables::refuse_unequal(&view.settings.kafka, view.partitions, view.until)?;
     let encoder = PromoterEncoder::new(framing()?);
     let mut writer = RegistryWriter::open(&view.settings.kafka, encoder, view.partitions, view.until)?;
     write_all(&mut writer, &plan.writes, written).with_context(|| {

@@ -6,6 +6,7 @@ use crate::kafka::facts_log::ledger_topic::{self, NoLedger};
 use crate::kafka::facts_log::limits::SizeLimits;
 use crate::kafka::topics::preparation::{self, FoundTopics};
 use crate::kafka::topics::settings::{RECORD_BYTES_DEFAULT, TopicAges, TopicKind};
+use crate::kafka::topics::tables::unequal_tables;
 use crate::model::age::AgeLimits;
 use crate::model::feed::PerEventTopic;
 
@@ -51,17 +52,6 @@ pub fn compare_tables(found: &mut FoundTopics, names: &TopicNames) -> Option<i32
     let problem = registry.zip(state).and_then(|(registry, state)| unequal_tables(names, registry, state));
     found.problems.extend(problem.map(Into::into));
     registry
-}
-
-/// What is wrong where they have so many partitions each; nothing where they have as many.
-pub(crate) fn unequal_tables(names: &TopicNames, registry: i32, state: i32) -> Option<String> {
-    (registry != state).then(|| {
-        format!(
-            "topic {} has {state} partitions and topic {} has {registry}; they must be as many, and neither may change \
-             once promoters have been polled",
-            names.state, names.registry
-        )
-    })
 }
 
 impl FactTopics {

@@ -18,8 +18,6 @@ use crate::avro::schema_lookup::SchemaSource;
 
 pub(crate) mod reader;
 
-pub(crate) mod layout;
-
 pub(crate) mod writer;
 
 pub(crate) mod discovery_topic;

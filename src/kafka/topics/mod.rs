@@ -6,6 +6,8 @@ pub(super) mod lookup;
 
 pub(super) mod counts;
 
+pub(crate) mod tables;
+
 pub mod settings;
 
 pub(super) mod creation;

@@ -5,10 +5,20 @@ use std::time::Instant;
 
 use anyhow::bail;
 
+use super::lookup::{LookupError, TopicLookup};
 use crate::kafka::client::CALL_TIMEOUT;
-use crate::kafka::client::settings::Settings;
-use crate::kafka::facts_log::topics::unequal_tables;
-use crate::kafka::topics::lookup::{LookupError, TopicLookup};
+use crate::kafka::client::settings::{Settings, TopicNames};
+
+/// What is wrong where they have so many partitions each; nothing where they have as many.
+pub fn unequal_tables(names: &TopicNames, registry: i32, state: i32) -> Option<String> {
+    (registry != state).then(|| {
+        format!(
+            "topic {} has {state} partitions and topic {} has {registry}; they must be as many, and neither may change \
+             once promoters have been polled",
+            names.state, names.registry
+        )
+    })
+}
 
 /// For whoever is about to write to the registry, which has so many `partitions`. A state that is not there yet, or that this user may not
 /// look at, says nothing. Blocks.
