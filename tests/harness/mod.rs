@@ -32,3 +32,4 @@ pub mod simulator;
 pub mod token_endpoint;
 pub mod topics;
 pub mod wait;
+pub mod way_in;
