@@ -25,6 +25,8 @@ mod broker {
     pub mod log;
     pub mod material;
     pub mod membership;
+    #[cfg(feature = "msk-iam")]
+    pub mod msk_iam;
     pub mod outages;
     pub mod placement;
     mod producer;
@@ -86,6 +88,8 @@ fn main() -> ExitCode {
         traces::CASES,
         user_ids::CASES,
         secured::CASES,
+        #[cfg(feature = "msk-iam")]
+        broker::msk_iam::CASES,
         secrets::CASES,
         tokens::CASES,
         age::CASES,

@@ -106,3 +106,16 @@ fn the_files_of_properties_are_looked_for_beside_the_configuration() {
 fn with_kafka(more: &str) -> String {
     format!("{KAFKA}{more}{APP}")
 }
+
+#[cfg(not(feature = "msk-iam"))]
+#[test]
+fn tokens_for_msk_that_are_not_in_the_build_are_told_by_the_name_of_their_feature() {
+    let msk = "\"sasl.mechanisms\" = \"OAUTHBEARER\"\n\"sasl.oauthbearer.method\" = \"aws_msk_iam\"\n\"sasl.oauthbearer.aws.region\" = \"x\"\n";
+    assert_eq!(
+        problems(&with_kafka(msk)),
+        [
+            "kafka.sasl.oauthbearer.method (line 4) needs the cargo feature msk-iam, which is not in this build; build the \
+             connector with --features msk-iam"
+        ]
+    );
+}
