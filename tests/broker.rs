@@ -21,6 +21,8 @@ mod broker {
     pub mod fleet;
     pub mod identities;
     pub mod isolation;
+    #[cfg(feature = "gssapi")]
+    pub mod kerberos;
     pub mod lifetime;
     pub mod log;
     pub mod material;
@@ -88,6 +90,8 @@ fn main() -> ExitCode {
         traces::CASES,
         user_ids::CASES,
         secured::CASES,
+        #[cfg(feature = "gssapi")]
+        broker::kerberos::CASES,
         #[cfg(feature = "msk-iam")]
         broker::msk_iam::CASES,
         secrets::CASES,

@@ -19,6 +19,8 @@ pub mod http;
 pub mod http_exchange;
 pub mod judge;
 pub mod kafka;
+#[cfg(feature = "gssapi")]
+pub mod kerberos;
 #[cfg(feature = "msk-iam")]
 pub mod msk_iam;
 pub mod old_kafka;
