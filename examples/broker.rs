@@ -22,6 +22,7 @@ mod harness {
     mod proxy;
     mod security;
     mod wait;
+    mod way_in;
 }
 
 use harness::availability::Brokers;

@@ -21,10 +21,14 @@ mod broker {
     pub mod fleet;
     pub mod identities;
     pub mod isolation;
+    #[cfg(feature = "gssapi")]
+    pub mod kerberos;
     pub mod lifetime;
     pub mod log;
     pub mod material;
     pub mod membership;
+    #[cfg(feature = "msk-iam")]
+    pub mod msk_iam;
     pub mod outages;
     pub mod placement;
     mod producer;
@@ -86,6 +90,10 @@ fn main() -> ExitCode {
         traces::CASES,
         user_ids::CASES,
         secured::CASES,
+        #[cfg(feature = "gssapi")]
+        broker::kerberos::CASES,
+        #[cfg(feature = "msk-iam")]
+        broker::msk_iam::CASES,
         secrets::CASES,
         tokens::CASES,
         age::CASES,

@@ -9,6 +9,7 @@ use super::reader::problem::Mistake;
 use super::reader::secret;
 use super::reader::section::{Context, Section};
 use crate::kafka::client::credentials::BrokerCredentials;
+use crate::kafka::client::kerberos::{self, KerberosProblem};
 use crate::kafka::client::properties::{self, Complaint};
 use crate::oauth::{self, Login, LoginProblem};
 use crate::secret::Secret;
@@ -29,6 +30,7 @@ pub fn read(section: Section) -> (Vec<(String, String)>, Option<BrokerCredential
     }
     // Before librdkafka looks: its build has no OIDC, and would refuse the properties of a login as unknown.
     let login = reader.login();
+    reader.refuse_absent_kerberos();
     reader.validate_by_librdkafka();
     let PropertyReader { properties, password, .. } = reader;
     let username = properties.iter().find(|(name, _)| name == "sasl.username").map(|(_, value)| value.as_str());
@@ -144,22 +146,38 @@ impl PropertyReader<'_> {
     /// Takes the properties of a login by tokens out of the others, and reports what is wrong with them.
     fn login(&mut self) -> Option<Login> {
         let login = Login::read(&self.properties).unwrap_or_else(|faults| {
-            faults.into_iter().for_each(|fault| self.report(fault));
+            for LoginProblem { property, what, remedy } in faults {
+                self.report(&property, what, remedy);
+            }
             None
         });
-        let kept = |((name, _), _): &((String, String), usize)| oauth::is_librdkafkas(name, login.as_ref());
-        let properties = std::mem::take(&mut self.properties).into_iter().zip(std::mem::take(&mut self.lines));
-        (self.properties, self.lines) = properties.filter(kept).unzip();
+        self.keep(|name| oauth::is_librdkafkas(name, login.as_ref()));
         login
     }
 
+    fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
+        let properties = std::mem::take(&mut self.properties).into_iter().zip(std::mem::take(&mut self.lines));
+        (self.properties, self.lines) = properties.filter(|((name, _), _)| is_kept(name)).unzip();
+    }
+
+    /// Reports what asks for Kerberos in a build without it. librdkafka, which would tell it in words of its own, looks at the rest.
+    fn refuse_absent_kerberos(&mut self) {
+        let absent = kerberos::absent(&self.properties);
+        for KerberosProblem { property, what, remedy } in &absent {
+            self.report(property, *what, *remedy);
+        }
+        if !absent.is_empty() {
+            self.keep(|name| !kerberos::is_about(name));
+        }
+    }
+
     /// What is missing is reported in the line that asks for it.
-    fn report(&self, LoginProblem { property, what, remedy }: LoginProblem) {
+    fn report(&self, property: &str, what: impl Into<String>, remedy: impl Into<String>) {
         let line = |wanted: &dyn Fn(&str) -> bool| {
             self.properties.iter().zip(&self.lines).find(|((name, _), _)| wanted(name)).map(|(_, line)| *line)
         };
         let line = line(&|name| name == property).or_else(|| line(&|name| name.starts_with("sasl.mechanism")));
-        self.context.problems.add(join("kafka", &property), line, Mistake::new(what, remedy));
+        self.context.problems.add(join("kafka", property), line, Mistake::new(what, remedy));
     }
 
     /// Reports what librdkafka refuses, each in the line of the property at fault.

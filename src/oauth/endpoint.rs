@@ -69,7 +69,7 @@ impl Endpoint {
     }
 
     fn error(&self, cause: IssueFault, retry_after: Option<Duration>) -> IssueError {
-        IssueError { endpoint: self.credentials.endpoint.origin().ascii_serialization(), cause, retry_after }
+        IssueError { issuer: self.credentials.endpoint.origin().ascii_serialization(), cause, retry_after }
     }
 
     /// One request for a token, and how long the endpoint asks to be left alone. What its status means is not looked at here.
@@ -133,7 +133,7 @@ pub enum IssuerSetupError {
 }
 
 impl IssuerSetupError {
-    fn tls(source: reqwest::Error) -> IssuerSetupError {
+    pub(super) fn tls(source: reqwest::Error) -> IssuerSetupError {
         IssuerSetupError::Tls { reason: innermost(&source), source }
     }
 }

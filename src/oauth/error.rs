@@ -4,10 +4,10 @@ use std::time::Duration;
 
 /// A token that could not be had, and from where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no token from {endpoint}: {cause}")]
+#[error("no token from {issuer}: {cause}")]
 pub struct IssueError {
-    /// Scheme, host and port: the rest of a URL may hold a key.
-    pub endpoint: String,
+    /// Scheme, host and port of an endpoint, for the rest of a URL may hold a key; or what signs the tokens.
+    pub issuer: String,
     pub cause: IssueFault,
     /// The endpoint's own wish.
     pub retry_after: Option<Duration>,
@@ -36,4 +36,27 @@ pub enum IssueFault {
     NoLife,
     #[error("its token has expired on arrival; are the clocks right?")]
     Expired,
+    #[cfg(feature = "msk-iam")]
+    #[error(transparent)]
+    Aws(#[from] AwsFault),
+}
+
+/// Why nothing can be signed by the credentials of AWS, and what to do about it.
+#[cfg(feature = "msk-iam")]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AwsFault {
+    #[error("no region: write sasl.oauthbearer.aws.region, or set AWS_REGION")]
+    NoRegion,
+    #[error(
+        "there are none: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine, the container \
+         or the pod a role"
+    )]
+    NoCredentials,
+    /// In the words of whoever was asked, bounded.
+    #[error("they can't be had: {0}")]
+    Unavailable(String),
+    #[error("they have expired")]
+    Expired,
+    #[error("they can't sign: {0}")]
+    Unsigned(String),
 }

@@ -101,7 +101,7 @@ mod tests {
                     Ok(BrokerToken::new(text, "me".into(), Instant::now(), Duration::from_millis(life)))
                 }
                 Err(wish) => Err(IssueError {
-                    endpoint: "https://issuer".into(),
+                    issuer: "https://issuer".into(),
                     cause: IssueFault::Timeout,
                     retry_after: wish.map(Duration::from_secs),
                 }),

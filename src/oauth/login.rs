@@ -12,11 +12,15 @@ mod reader;
 
 const MECHANISMS: [&str; 2] = ["sasl.mechanisms", "sasl.mechanism"];
 const METHOD: &str = "sasl.oauthbearer.method";
+/// The connector's own word, as [`REGION`] is.
+const MSK_IAM: &str = "aws_msk_iam";
 const UNSECURED: &str = "enable.sasl.oauthbearer.unsecure.jwt";
 const CONFIG: &str = "sasl.oauthbearer.config";
 const GRANT: &str = "sasl.oauthbearer.grant.type";
 const ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
 const SCOPE: &str = "sasl.oauthbearer.scope";
+/// That of the clusters that tokens of [`MSK_IAM`] are for.
+const REGION: &str = "sasl.oauthbearer.aws.region";
 const EXTENSIONS: &str = "sasl.oauthbearer.extensions";
 /// Each with librdkafka's second name for it.
 const CLIENT_ID: [&str; 2] = ["sasl.oauthbearer.client.id", "sasl.oauthbearer.client.credentials.client.id"];
@@ -36,6 +40,11 @@ pub struct Login {
 #[derive(Clone, Debug)]
 pub(super) enum LoginMethod {
     ClientCredentials(ClientCredentials),
+    #[cfg(feature = "msk-iam")]
+    MskIam {
+        /// Absent: that of the environment.
+        region: Option<String>,
+    },
     Unsecured(Unsecured),
 }
 
@@ -74,7 +83,7 @@ pub fn is_librdkafkas(name: &str, login: Option<&Login>) -> bool {
 
 fn is_read_here(name: &str) -> bool {
     let both = CLIENT_ID.iter().chain(&CLIENT_SECRET).chain(&AUTHORITIES);
-    [METHOD, UNSECURED, CONFIG, GRANT, ENDPOINT, SCOPE, EXTENSIONS]
+    [METHOD, UNSECURED, CONFIG, GRANT, ENDPOINT, SCOPE, REGION, EXTENSIONS]
         .iter()
         .chain(both)
         .chain(&OTHER_GRANTS)

@@ -1,7 +1,8 @@
 //! The tokens of brokers that ask for OAUTHBEARER: one for the whole process, renewed before it ends.
 //!
 //! ```text
-//!  properties ──> Login ──> Issuer: endpoint (OIDC, client credentials)   or   unsecured (a test's own)
+//!  properties ──> Login ──> Issuer: endpoint (OIDC, client credentials), msk_iam (signed by AWS credentials; a cargo feature)
+//!                              │                or unsecured (a test's own)
 //!                              │ issue
 //!                              v
 //!                           keeper ── tells each token, and each failure, to whoever hands it on
@@ -17,6 +18,8 @@ mod endpoint;
 pub mod error;
 mod keeper;
 mod login;
+#[cfg(feature = "msk-iam")]
+mod msk_iam;
 #[cfg(test)]
 mod tests;
 mod unsecured;
@@ -35,6 +38,8 @@ pub use login::{Login, LoginProblem, is_librdkafkas};
 use endpoint::Endpoint;
 use error::IssueError;
 use login::LoginMethod;
+#[cfg(feature = "msk-iam")]
+use msk_iam::MskIam;
 use unsecured::Unsecured;
 
 /// A name and a value that a client tells the broker beside its token.
@@ -83,6 +88,8 @@ pub struct LoginIssuer(TokenMaker);
 
 enum TokenMaker {
     Endpoint(Endpoint),
+    #[cfg(feature = "msk-iam")]
+    MskIam(MskIam),
     Unsecured(Unsecured),
 }
 
@@ -92,6 +99,8 @@ impl LoginIssuer {
     pub fn new(login: &Login) -> Result<LoginIssuer, IssuerSetupError> {
         Ok(LoginIssuer(match &login.method {
             LoginMethod::ClientCredentials(credentials) => TokenMaker::Endpoint(Endpoint::new(credentials)?),
+            #[cfg(feature = "msk-iam")]
+            LoginMethod::MskIam { region } => TokenMaker::MskIam(MskIam::new(region.clone())?),
             LoginMethod::Unsecured(unsecured) => TokenMaker::Unsecured(unsecured.clone()),
         }))
     }
@@ -101,6 +110,8 @@ impl Issuer for LoginIssuer {
     async fn issue(&self) -> Result<BrokerToken, IssueError> {
         match &self.0 {
             TokenMaker::Endpoint(endpoint) => endpoint.issue().await,
+            #[cfg(feature = "msk-iam")]
+            TokenMaker::MskIam(msk_iam) => msk_iam.issue().await,
             TokenMaker::Unsecured(unsecured) => Ok(unsecured.mint(crate::clock::now().0)),
         }
     }

@@ -108,6 +108,45 @@ fn tokens_that_nobody_signs_are_made_where_that_is_allowed() {
     assert_eq!(faults(&owned(&wrong)), ["sasl.oauthbearer.config"]);
 }
 
+#[test]
+fn a_region_is_for_tokens_of_msk_alone() {
+    let region = ("sasl.oauthbearer.aws.region", "eu-west-1");
+    assert_eq!(faults(&properties("https://host/token", &[region])), [region.0]);
+    let unsecured = [
+        ("sasl.mechanisms", "OAUTHBEARER"),
+        ("enable.sasl.oauthbearer.unsecure.jwt", "true"),
+        ("sasl.oauthbearer.config", "principal=a"),
+        region,
+    ];
+    assert_eq!(faults(&owned(&unsecured)), [region.0]);
+    assert_eq!(faults(&owned(&[region])), [region.0]);
+}
+
+#[cfg(feature = "msk-iam")]
+#[test]
+fn a_login_for_msk_needs_no_more_than_its_method() {
+    let needed = [("sasl.mechanisms", "OAUTHBEARER"), ("sasl.oauthbearer.method", "AWS_MSK_IAM")];
+    let region = |region| [&needed[..], &[("sasl.oauthbearer.aws.region", region)]].concat();
+    for properties in [needed.to_vec(), region("cn-north-1")] {
+        let login = Login::read(&owned(&properties)).unwrap().unwrap();
+        assert!(LoginIssuer::new(&login).is_ok() && !is_librdkafkas("sasl.oauthbearer.aws.region", Some(&login)));
+    }
+    for wrong in ["", "EU-WEST-1", "eu-west-1.evil.example/", "eu west"] {
+        assert_eq!(faults(&owned(&region(wrong))), ["sasl.oauthbearer.aws.region"], "{wrong}");
+    }
+    for (name, value) in [
+        ("sasl.oauthbearer.client.id", "a"),
+        ("sasl.oauthbearer.scope", "a"),
+        ("sasl.oauthbearer.token.endpoint.url", "https://host/token"),
+        ("sasl.oauthbearer.config", "principal=a"),
+        ("https.ca.location", "a"),
+        ("enable.sasl.oauthbearer.unsecure.jwt", "true"),
+        ("sasl.oauthbearer.grant.type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+    ] {
+        assert_eq!(faults(&owned(&[&needed[..], &[(name, value)]].concat())), [name], "{value}");
+    }
+}
+
 /// A token endpoint that gives one answer, and what it was asked.
 struct FakeEndpoint {
     url: String,

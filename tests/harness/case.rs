@@ -15,6 +15,7 @@ use super::availability::{Brokers, Unavailable, must_run_everything};
 use super::context::Context;
 use super::distribution::Distribution;
 use super::kafka::Broker;
+use super::way_in::Prepare;
 
 /// More cases at once than a small machine has cores: most of a case's time is waiting, for a timeout or a rebalance.
 const THREADS: usize = 6;
@@ -45,6 +46,8 @@ enum Need {
     Own(&'static [(&'static str, &'static str)]),
     /// A broker that asks who is there, which other such cases use at the same time.
     Secured,
+    /// A broker with one more way in.
+    Special(Prepare),
     /// A broker of this version, which still has a ZooKeeper.
     Old(&'static str),
 }
@@ -64,6 +67,10 @@ impl Case {
 
     pub const fn secured(name: &'static str, run: Run) -> Case {
         Case { name, run, broker: Need::Secured, others: &[], long: false }
+    }
+
+    pub const fn special(name: &'static str, prepare: Prepare, run: Run) -> Case {
+        Case { name, run, broker: Need::Special(prepare), others: &[], long: false }
     }
 
     pub const fn old(name: &'static str, version: &'static str, run: Run) -> Case {
@@ -140,7 +147,7 @@ impl Stock {
             Err(unavailable) => return Ok(Err(unavailable.clone())),
         };
         match (need, brokers) {
-            (Need::Own(_) | Need::Secured | Need::Old(_), Brokers::Given { bootstrap }) => {
+            (Need::Own(_) | Need::Secured | Need::Special(_) | Need::Old(_), Brokers::Given { bootstrap }) => {
                 Ok(Err(Unavailable(format!("it needs a broker of the harness's own, and not {bootstrap}"))))
             }
             (Need::Old(version), Brokers::Own(_)) => match Distribution::fetch(version) {
@@ -148,6 +155,9 @@ impl Stock {
                 Err(unavailable) => Ok(Err(unavailable)),
             },
             (Need::Own(properties), Brokers::Own(_)) => Ok(Ok(Arc::new(Broker::start(brokers, properties)?))),
+            (Need::Special(prepare), Brokers::Own(distribution)) => {
+                Ok(Ok(Arc::new(Broker::start_with_way_in(distribution, prepare)?)))
+            }
             (Need::Shared, _) => started(&self.shared, || Broker::start(brokers, &[])).map(Ok),
             (Need::Secured, Brokers::Own(distribution)) => {
                 started(&self.secured, || Broker::start_secured(distribution)).map(Ok)

@@ -21,6 +21,7 @@ use super::process::Process;
 use super::proxy::{Detour, DetourListeners};
 use super::security::Security;
 use super::wait::wait_until;
+use super::way_in::{self, Prepare, WayIn};
 
 /// A cold JVM answers after three seconds on two idle cores; they may be busy.
 const START_BOUND: Duration = Duration::from_secs(90);
@@ -45,7 +46,7 @@ impl Broker {
     pub fn start(brokers: &Brokers, properties: &[(&str, &str)]) -> Result<Broker> {
         match brokers {
             Brokers::Own(distribution) => {
-                OwnBroker::start(distribution, properties, false).map(|own| Broker::Own(Box::new(own)))
+                OwnBroker::start(distribution, properties, Listeners::Open).map(|own| Broker::Own(Box::new(own)))
             }
             Brokers::Given { bootstrap } => {
                 let broker = Broker::Given { bootstrap: bootstrap.clone() };
@@ -59,7 +60,12 @@ impl Broker {
 
     /// Starts a broker with listeners that ask who is there, and with rules about who may do what.
     pub fn start_secured(distribution: &Distribution) -> Result<Broker> {
-        OwnBroker::start(distribution, &[], true).map(|own| Broker::Own(Box::new(own)))
+        OwnBroker::start(distribution, &[], Listeners::Secured).map(|own| Broker::Own(Box::new(own)))
+    }
+
+    /// Starts a broker with one more way in.
+    pub fn start_with_way_in(distribution: &Distribution, prepare: Prepare) -> Result<Broker> {
+        OwnBroker::start(distribution, &[], Listeners::Special(prepare)).map(|own| Broker::Own(Box::new(own)))
     }
 
     /// Starts a broker of a version that still has a ZooKeeper.
@@ -70,6 +76,11 @@ impl Broker {
     /// Of a broker that was started with it.
     pub fn security(&self) -> Result<&Security> {
         self.own()?.security.as_ref().context("the broker is not secured")
+    }
+
+    /// Of a broker that was started with one more.
+    pub fn way_in(&self) -> Result<&WayIn> {
+        self.own()?.way_in.as_ref().context("the broker has no other way in")
     }
 
     /// Lets the client of this `client.id` write so many bytes a second.
@@ -143,22 +154,31 @@ impl Broker {
     }
 }
 
+/// What a broker listens to beside the way in that is open to all.
+#[derive(Clone, Copy)]
+enum Listeners {
+    Open,
+    Secured,
+    Special(Prepare),
+}
+
 pub struct OwnBroker {
     distribution: Distribution,
     bootstrap: String,
     // Before the directory: it has to be dead before its files go.
     process: Mutex<Option<Process>>,
     security: Option<Security>,
+    way_in: Option<WayIn>,
     /// Those that nobody has taken.
     detours: Mutex<Vec<Detour>>,
     directory: TempDir,
 }
 
 impl OwnBroker {
-    fn start(distribution: &Distribution, properties: &[(&str, &str)], secured: bool) -> Result<OwnBroker> {
+    fn start(distribution: &Distribution, properties: &[(&str, &str)], listeners: Listeners) -> Result<OwnBroker> {
         let mut last = None;
         for _ in 0..START_ATTEMPTS {
-            match OwnBroker::try_start(distribution, properties, secured) {
+            match OwnBroker::try_start(distribution, properties, listeners) {
                 Ok(broker) => return Ok(broker),
                 Err(error) => last = Some(error),
             }
@@ -166,7 +186,7 @@ impl OwnBroker {
         Err(last.expect("there is at least one attempt"))
     }
 
-    fn try_start(distribution: &Distribution, properties: &[(&str, &str)], secured: bool) -> Result<OwnBroker> {
+    fn try_start(distribution: &Distribution, properties: &[(&str, &str)], listeners: Listeners) -> Result<OwnBroker> {
         let directory = directory::temporary("kafka")?;
         let (port, controller_port) = (free_port()?, free_port()?);
         let data = directory.path().join("data");
@@ -174,15 +194,17 @@ impl OwnBroker {
         let detours = (0..DETOURS).map(detour).collect::<Result<Vec<_>>>()?;
         let mut text = server_properties(port, controller_port, &detours);
         text.push_str(&format!("log.dirs={}\n", data.display()));
-        let security = match secured {
-            true => {
+        let (security, way_in) = match listeners {
+            Listeners::Open => (None, None),
+            Listeners::Secured => {
                 let ports = [free_port()?, free_port()?, free_port()?, free_port()?, free_port()?];
-                Some(Security::prepare(directory.path(), ports)?)
+                (Some(Security::prepare(directory.path(), ports)?), None)
             }
-            false => None,
+            Listeners::Special(prepare) => (None, Some(prepare(directory.path())?)),
         };
         // Of a property that stands twice, the last counts.
         text.extend(security.iter().map(|security| security.server_properties(port, controller_port)));
+        text.extend(way_in.iter().map(|way_in| way_in.server_properties(port, controller_port)));
         for (key, value) in properties {
             text.push_str(&format!("{key}={value}\n"));
         }
@@ -190,7 +212,7 @@ impl OwnBroker {
         let bootstrap = format!("127.0.0.1:{port}");
         let process = Mutex::new(None);
         let (distribution, detours) = (distribution.clone(), Mutex::new(detours));
-        let broker = OwnBroker { distribution, bootstrap, process, security, detours, directory };
+        let broker = OwnBroker { distribution, bootstrap, process, security, way_in, detours, directory };
         broker.format()?;
         broker.run()?;
         broker.wait_ready()?;
@@ -233,9 +255,12 @@ impl OwnBroker {
     }
 
     fn run(&self) -> Result<()> {
-        let mut command = self.distribution.command("kafka.Kafka");
+        let program = self.way_in.as_ref().map_or(way_in::KAFKA, |way_in| &way_in.program);
+        let mut command = self.distribution.command(program);
         command.arg("server.properties");
-        command.envs(self.security.iter().map(|security| ("JAVA_TOOL_OPTIONS", security.java_options())));
+        let options = self.security.iter().map(Security::java_options);
+        let options = options.chain(self.way_in.iter().map(|way_in| way_in.java_options.clone()));
+        command.envs(options.map(|options| ("JAVA_TOOL_OPTIONS", options)));
         let process = Process::start("kafka", &command, self.directory.path())?;
         *self.process.lock().expect("no holder of this lock panics") = Some(process);
         Ok(())

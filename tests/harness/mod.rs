@@ -19,6 +19,10 @@ pub mod http;
 pub mod http_exchange;
 pub mod judge;
 pub mod kafka;
+#[cfg(feature = "gssapi")]
+pub mod kerberos;
+#[cfg(feature = "msk-iam")]
+pub mod msk_iam;
 pub mod old_kafka;
 pub mod process;
 pub mod proxy;
@@ -32,3 +36,4 @@ pub mod simulator;
 pub mod token_endpoint;
 pub mod topics;
 pub mod wait;
+pub mod way_in;

@@ -106,3 +106,51 @@ fn the_files_of_properties_are_looked_for_beside_the_configuration() {
 fn with_kafka(more: &str) -> String {
     format!("{KAFKA}{more}{APP}")
 }
+
+#[cfg(not(feature = "gssapi"))]
+#[test]
+fn kerberos_that_is_not_in_the_build_is_told_by_the_name_of_its_feature() {
+    let named =
+        "\"security.protocol\" = \"sasl_ssl\"\n\"sasl.mechanisms\" = \"GSSAPI\"\n\"sasl.kerberos.principal\" = \"x\"\n";
+    let needed =
+        "needs the cargo feature gssapi, which is not in this build; build the connector with --features gssapi";
+    assert_eq!(
+        problems(&with_kafka(named)),
+        [
+            format!("kafka.sasl.mechanisms (line 4) {needed}, or write another mechanism"),
+            format!("kafka.sasl.kerberos.principal (line 5) {needed}, or remove it"),
+        ]
+    );
+    assert_eq!(
+        problems(&with_kafka("\"security.protocol\" = \"sasl_ssl\"\n")),
+        [
+            "kafka.security.protocol (line 3) has no sasl.mechanisms beside it, and GSSAPI, which is then meant, needs the cargo \
+             feature gssapi, which is not in this build; write sasl.mechanisms, such as \"SCRAM-SHA-512\", or build the connector \
+             with --features gssapi"
+        ]
+    );
+}
+
+#[cfg(feature = "gssapi")]
+#[test]
+fn the_properties_of_kerberos_reach_librdkafka() {
+    let files = Files::with(&[("keytab", "nothing yet")]);
+    let named = "\"security.protocol\" = \"sasl_ssl\"\n\"sasl.kerberos.keytab\" = \"keytab\"\n\"sasl.kerberos.principal\" = \"x\"\n";
+    let kafka = files.load(&with_kafka(named)).unwrap().kafka;
+    let keytab = files.directory.path().join("keytab").display().to_string();
+    assert!(kafka.properties.contains(&("sasl.kerberos.keytab".into(), keytab)), "{:?}", kafka.properties);
+    assert!(kafka.properties.contains(&("sasl.kerberos.principal".into(), "x".into())), "{:?}", kafka.properties);
+}
+
+#[cfg(not(feature = "msk-iam"))]
+#[test]
+fn tokens_for_msk_that_are_not_in_the_build_are_told_by_the_name_of_their_feature() {
+    let msk = "\"sasl.mechanisms\" = \"OAUTHBEARER\"\n\"sasl.oauthbearer.method\" = \"aws_msk_iam\"\n\"sasl.oauthbearer.aws.region\" = \"x\"\n";
+    assert_eq!(
+        problems(&with_kafka(msk)),
+        [
+            "kafka.sasl.oauthbearer.method (line 4) needs the cargo feature msk-iam, which is not in this build; build the \
+             connector with --features msk-iam"
+        ]
+    );
+}

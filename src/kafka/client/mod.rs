@@ -23,6 +23,8 @@ mod tokens;
 
 mod passwords;
 
+pub(crate) mod kerberos;
+
 pub(crate) mod properties;
 
 pub(super) mod error;

@@ -7,6 +7,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaConfRes;
 
+use super::kerberos;
 use super::profiles::BATCH_BYTES;
 use super::settings::{Settings, TopicNames, TopicPolicy};
 
@@ -55,7 +56,7 @@ fn refused_together(properties: &[(String, String)]) -> Vec<KafkaError> {
     }
     // Names play no part in what librdkafka takes.
     let settings = Settings {
-        properties: offline,
+        properties: kerberos::without_tickets(offline),
         credentials: None,
         name: "name".into(),
         instance_id: "instance".into(),
@@ -189,7 +190,10 @@ mod tests {
                 "sasl.mechanisms",
                 "SASL mechanism",
             ),
+            #[cfg(not(feature = "gssapi"))]
             (&[("security.protocol", "sasl_plaintext")], "", "GSSAPI"),
+            #[cfg(feature = "gssapi")]
+            (&[("security.protocol", "sasl_plaintext")], "", "sasl.kerberos.keytab"),
         ] {
             let told = complaints_of(properties);
             assert!(!told.is_empty(), "{properties:?} pass");

@@ -4,10 +4,13 @@ use url::Url;
 
 use super::{
     AUTHORITIES, CLIENT_ID, CLIENT_SECRET, CONFIG, ClientCredentials, ENDPOINT, EXTENSIONS, Extension, GRANT, Login,
-    LoginMethod, LoginProblem, METHOD, OTHER_GRANTS, Properties, SCOPE, SYSTEM_AUTHORITIES, UNSECURED,
+    LoginMethod, LoginProblem, METHOD, MSK_IAM, OTHER_GRANTS, Properties, REGION, SCOPE, SYSTEM_AUTHORITIES, UNSECURED,
 };
 use crate::oauth::LoginIssuer;
 use crate::oauth::unsecured::Unsecured;
+
+/// What a token endpoint alone needs.
+const ENDPOINTS_OWN: [&str; 6] = [ENDPOINT, CLIENT_ID[0], CLIENT_ID[1], CLIENT_SECRET[0], CLIENT_SECRET[1], SCOPE];
 
 /// Reads the properties one by one, and notes all that is wrong.
 pub(super) struct LoginReader<'a> {
@@ -28,10 +31,11 @@ impl<'a> LoginReader<'a> {
         self.refuse_other_grants();
         let is_unsecured = self.is_unsecured()?;
         match self.given(METHOD).map(str::to_ascii_lowercase).as_deref() {
-            Some("oidc") if is_unsecured => {
-                self.fault(UNSECURED, "goes without a token endpoint", format!("remove it, or {METHOD}"));
+            Some("oidc" | MSK_IAM) if is_unsecured => {
+                self.fault(UNSECURED, "asks for tokens that nobody signs", format!("remove it, or {METHOD}"));
                 None
             }
+            Some(MSK_IAM) => self.msk_iam().map(|method| (method, vec![])),
             Some("oidc") => {
                 self.client_credentials().map(|credentials| (LoginMethod::ClientCredentials(credentials), vec![]))
             }
@@ -46,7 +50,7 @@ impl<'a> LoginReader<'a> {
                 None
             }
             Some(_) => {
-                self.fault(METHOD, "is no method known here", "write \"oidc\"");
+                self.fault(METHOD, "is no method known here", format!("write \"oidc\" or \"{MSK_IAM}\""));
                 None
             }
         }
@@ -79,6 +83,7 @@ impl<'a> LoginReader<'a> {
 
     fn client_credentials(&mut self) -> Option<ClientCredentials> {
         self.refuse_beside(&[CONFIG], "\"default\"");
+        self.refuse_beside(&[REGION], &format!("\"{MSK_IAM}\""));
         let endpoint = self.required(&[ENDPOINT]).map(|(_, text)| text).and_then(|text| self.endpoint(text));
         let client_id = self.required(&CLIENT_ID);
         let secret = self.required(&CLIENT_SECRET);
@@ -99,6 +104,26 @@ impl<'a> LoginReader<'a> {
         };
         self.check(authorities.map_or(AUTHORITIES[0], |(name, _)| name), &credentials);
         Some(credentials)
+    }
+
+    #[cfg(feature = "msk-iam")]
+    fn msk_iam(&mut self) -> Option<LoginMethod> {
+        self.refuse_beside(&[CONFIG], "\"default\"");
+        self.refuse_beside(&ENDPOINTS_OWN, "\"oidc\"");
+        self.refuse_beside(&AUTHORITIES, "\"oidc\"");
+        let region = self.given(REGION);
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if region.is_some_and(|region| region.is_empty() || !region.bytes().all(is_name)) {
+            self.fault(REGION, "is no region of AWS", "write one such as \"eu-central-1\"");
+        }
+        Some(LoginMethod::MskIam { region: region.map(str::to_owned) })
+    }
+
+    #[cfg(not(feature = "msk-iam"))]
+    fn msk_iam(&mut self) -> Option<LoginMethod> {
+        let what = "needs the cargo feature msk-iam, which is not in this build";
+        self.fault(METHOD, what, "build the connector with --features msk-iam");
+        None
     }
 
     /// Whether an endpoint can be made of them, which looks at the authorities.
@@ -127,11 +152,9 @@ impl<'a> LoginReader<'a> {
     }
 
     fn unsecured(&mut self) -> Option<(LoginMethod, Vec<Extension>)> {
-        self.refuse_beside(
-            &[ENDPOINT, CLIENT_ID[0], CLIENT_ID[1], CLIENT_SECRET[0], CLIENT_SECRET[1], SCOPE],
-            "\"oidc\"",
-        );
+        self.refuse_beside(&ENDPOINTS_OWN, "\"oidc\"");
         self.refuse_beside(&AUTHORITIES, "\"oidc\"");
+        self.refuse_beside(&[REGION], &format!("\"{MSK_IAM}\""));
         let remedy = "write such as \"principal=user lifeSeconds=600\"";
         match Unsecured::parse(self.given(CONFIG).unwrap_or_default()) {
             Ok((unsecured, extensions)) => {

@@ -103,7 +103,7 @@ fn a_token_that_lasts_is_not_taken_away_by_a_failure() {
         Arc::new(settings.reader_config().config.create_with_context(LogContext::default()).unwrap());
     let supply = TokenRecipients { extensions: Vec::new(), state: Mutex::default() };
     supply.state().clients.add(Arc::downgrade(&client) as Weak<dyn NativeClient>);
-    let failed = IssueError { endpoint: "https://issuer".into(), cause: IssueFault::Timeout, retry_after: None };
+    let failed = IssueError { issuer: "https://issuer".into(), cause: IssueFault::Timeout, retry_after: None };
     supply.take(Ok(token(HOUR)));
     supply.take(Err(&failed));
     assert_eq!(context::explained(&client, late()), late().into());

@@ -30,7 +30,7 @@ async fn call_for(client: &Client, upstream: &Upstream, time: Duration) -> Vec<D
 }
 
 fn within(calls: &[Duration], from: Duration, to: Duration) -> usize {
-    calls.iter().filter(|at| (from..to).contains(at)).count()
+    calls.iter().filter(|at| (from..to).contains(*at)).count()
 }
 
 #[tokio::test(start_paused = true)]
