@@ -52,12 +52,13 @@ impl Distribution {
         Ok(Distribution { java, jars })
     }
 
-    /// A command that runs `class` of the distribution.
+    /// A command that runs `class` of the distribution, in a directory of its own that it may leave something in.
     pub fn command(&self, class: &str) -> Command {
         let mut command = Command::new(&self.java);
         // A small heap and the quick compiler: these brokers live for seconds, several at a time.
         command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]);
-        command.arg("-Dorg.slf4j.simpleLogger.showDateTime=true");
+        // Native code that is unpacked stands there until somebody removes it: with the directory, and not in that of all programs.
+        command.args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Djava.io.tmpdir=."]);
         command.arg("-cp").arg(self.jars.join("*")).arg(class);
         command
     }

@@ -88,6 +88,7 @@ impl Broker {
         let own = self.own()?;
         let mut command = own.distribution.command("kafka.admin.ConfigCommand");
         command.args(["--bootstrap-server", &own.bootstrap, "--alter", "--entity-type", "clients"]);
+        command.current_dir(own.directory.path());
         let rate = format!("producer_byte_rate={bytes}");
         let answer = command.args(["--entity-name", client, "--add-config", &rate]).output();
         let answer = answer.context("Java does not start")?;
