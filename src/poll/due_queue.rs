@@ -158,6 +158,11 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
         self.first.put(key, rank, clock);
     }
 
+    /// Whether one more may be of the few.
+    pub(crate) fn has_room_for_few(&self) -> bool {
+        self.first.has_room_for_few()
+    }
+
     /// The same for one of a few that came alone, and have never been polled in their lives.
     pub(crate) fn put_few(&mut self, key: K, clock: Duration) {
         self.dues.add(seconds(clock));
@@ -289,7 +294,9 @@ impl<K: Copy + Eq + Hash + Ord> DueQueue<K> {
     fn next_turn(&self, clock: Duration) -> Option<(Duration, WaitingIn)> {
         let first = self.first.next_due().filter(|due| *due <= clock).map(|due| (due, WaitingIn::First));
         let polled = self.next_polled(clock);
-        if self.is_turn_of_first { first.or(polled) } else { polled.or(first) }
+        // What is left of the budget is not taken from them by those who may be polled before they are due.
+        let is_due = polled.is_some_and(|(due, _)| due <= clock);
+        if self.is_turn_of_first || !is_due { first.or(polled) } else { polled.or(first) }
     }
 
     /// Of those with a time of their own and those with a usual turn, the one who has waited longest in proportion to his

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use super::polled_feeds::FirstRank;
 
+/// So many feeds are a few: of a promoter, or of some that somebody has registered by hand. As many wait as such at most: who comes behind
+/// many that came one by one does so by his cursor.
+pub const FEW_MAX: usize = 64;
+
 /// Feeds come in groups, a shard at a time, and each brings a turn that is due when it comes. Whose turn it is, is decided when it
 /// is taken: of all who wait then, his with the oldest cursor.
 ///
@@ -39,6 +43,10 @@ impl<K: Ord> FirstTurns<K> {
             Some((since, turns)) if *since == due => *turns += 1,
             _ => self.turns.push_back((due, 1)),
         }
+    }
+
+    pub fn has_room_for_few(&self) -> bool {
+        self.few.len() < FEW_MAX
     }
 
     /// Puts in one of a few that came alone.

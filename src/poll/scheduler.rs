@@ -17,6 +17,7 @@ use super::catching_up::CatchingUp;
 use super::due_queue::{PollBounds, Reach};
 use super::due_queues::DueQueues;
 use super::feed_slots::{FeedSlot, FeedSlots, SlotNumber, feed_of};
+use super::first_turns::FEW_MAX;
 use super::freshness::FeedStanding;
 use super::minute_counts::MinuteCounts;
 use super::outcome::{PollError, Polled};
@@ -44,8 +45,6 @@ const POLLS_PER_CALL: usize = 4;
 const CALLS_PER_LONG_PULL: usize = 4;
 /// So many pulls are kept to be taken up, for each poll of an interface at once. Most have read one page.
 const KEPT_PER_POLL: usize = 2;
-/// So many feeds that come together are a few: of a promoter, or of some that somebody has registered by hand.
-const FEW_MAX: usize = 64;
 /// How old the figures for a report may be.
 pub(super) const REPORT_EVERY: Duration = Duration::from_secs(20);
 
@@ -182,7 +181,8 @@ impl Scheduler {
             self.reports.stands(&feed.promoter, feed.feed, feed.settings.poll, [None, Some(standing)]);
             self.cursors[feed.feed].add(feed.pacing.complete_before().0);
             let class = self.due_queues[interface].join(feed.settings.poll.bounds());
-            let (rank, is_of_few) = (FirstRank::new(&feed, now), are_few && feed.begins);
+            let rank = FirstRank::new(&feed, now);
+            let is_of_few = are_few && feed.begins && self.due_queues[interface].has_room_for_few();
             let index = self.feeds.insert(feed, class, standing);
             let complete_before = self.feeds[index].pacing.complete_before();
             self.catching_up.add(index, complete_before, self.feeds.settings(index), now);

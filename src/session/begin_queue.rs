@@ -14,7 +14,7 @@ use crate::model::promoter::Promoter;
 use crate::poll::polled_feeds::PolledFeed;
 
 /// How many promoters begin together at most. Fewer in tests: it takes long to simulate as many as begin in several parts.
-pub(super) const BEGIN_MAX: usize = if cfg!(test) { 1000 } else { 10_000 };
+pub(super) const BEGIN_MAX: usize = if cfg!(test) { 300 } else { 10_000 };
 
 /// A promoter that is to be polled since then, and whom nothing polls before he has begun.
 #[derive(Debug)]

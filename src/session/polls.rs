@@ -44,7 +44,7 @@ pub(super) struct PromotersChange {
 #[derive(Debug)]
 pub(super) struct ToldChange {
     pub change: PromotersChange,
-    /// When it came about: who begins "now" begins there, however long it has waited.
+    /// When the session took it up: who begins "now" begins there, however long it has waited since.
     pub since: Instant,
     /// Dropped when it has been acted on.
     pub under_way: Option<UnderWay>,
@@ -324,6 +324,8 @@ impl PromotersFollower<'_> {
 /// With it the session ends, or the promoters' polls do. Whoever has not begun by then does so in the next one.
 impl Drop for PromotersFollower<'_> {
     fn drop(&mut self) {
+        // Before what is in it is taken: whoever tells one more keeps it itself.
+        self.changes.close();
         let times = &self.app.begin_times;
         times.keep(std::mem::take(&mut self.beginning));
         self.queue.push(std::mem::take(&mut self.in_hand));

@@ -206,8 +206,9 @@ impl<'a> ShardCoordinator<'a> {
         let beside = self.promoters.open(self.configured.promoters(), self.context.partitions, registered);
         // Here, for it takes the marks of removals out of the states, which are the committer's alone from then on.
         let returned = self.promoters.compare(&mut states);
-        let mut changes = self.promoters.polled(&self.pipeline.apps, &shards);
-        if let Some(reason) = self.too_early(&states, &changes) {
+        let changes = self.promoters.polled(&self.pipeline.apps, &shards);
+        let mut untold_changes = self.untold(changes, Instant::now());
+        if let Some(reason) = self.too_early(&states, &untold_changes.changes) {
             return Err(Stopped::Ended(Ended::Stop(reason.into())));
         }
         let ledger = states.iter_mut().filter(|(assigned, _)| assigned.shard == Shard::DIVIDING);
@@ -223,7 +224,7 @@ impl<'a> ShardCoordinator<'a> {
         // Behind the opening in the queue: the committer drops what is written of a shard that it does not have.
         for (assigned, beside) in beside {
             shard_writes::unreadable(&self.context.queue, assigned, beside.unreadable).await?;
-            add_rewinds(&self.pipeline.apps, beside.rewinds, &mut changes);
+            add_rewinds(&self.pipeline.apps, beside.rewinds, &mut untold_changes.changes);
         }
         // And before anybody polls those who have returned: see [`crate::registry::removed`].
         shard_writes::removals(&self.context.queue, returned).await?;
@@ -239,8 +240,8 @@ impl<'a> ShardCoordinator<'a> {
         }
         // Last: with it the polls begin, which write first cursors by what the committer knows. Whoever begins "now" does so where now
         // was when the shard came, however long it took to be read.
-        let since = progress.as_ref().map_or_else(Instant::now, |progress| progress.began);
-        self.tell(changes, since, None).await?;
+        untold_changes.since = progress.as_ref().map_or_else(Instant::now, |progress| progress.began);
+        self.tell(untold_changes, None).await?;
         // Behind the telling: what counts is how long nobody has polled them, and not how long they were read.
         if let Some(RestoreProgress { left: 0, began, .. }) = progress {
             self.context.totals.figures.shards.restored(began.elapsed());
@@ -258,10 +259,11 @@ impl<'a> ShardCoordinator<'a> {
     async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Stopped> {
         let since = Instant::now();
         let RegistryNews { changes, returned, unreadable } = self.promoters.take(&self.pipeline.apps, assigned, events);
+        let untold = self.untold(changes, since);
         shard_writes::unreadable(&self.context.queue, assigned, unreadable).await?;
         // Before anybody polls them: see [`crate::registry::removed`].
         shard_writes::removals(&self.context.queue, vec![(assigned, returned)]).await?;
-        self.tell(changes, since, None).await
+        self.tell(untold, None).await
     }
 
     /// Acts on what the configuration says otherwise than before.
@@ -272,9 +274,10 @@ impl<'a> ShardCoordinator<'a> {
         let since = Instant::now();
         let updates = self.configured.take();
         let (changes, returned) = self.promoters.update(&self.pipeline.apps, self.context.partitions, updates);
+        let untold = self.untold(changes, since);
         // As where the registry names somebody again: first the mark goes, and then the polls begin.
         shard_writes::removals(&self.context.queue, returned).await?;
-        self.tell(changes, since, None).await
+        self.tell(untold, None).await
     }
 
     fn discover(&self) -> Option<AbortOnDropHandle<()>> {
@@ -308,19 +311,26 @@ impl<'a> ShardCoordinator<'a> {
         self.restores.give_up(revoked, reading(&*self.ownership, &self.context));
         let (polls, mut ended) = under_way();
         let gone = self.promoters.close(&self.pipeline.apps, revoked);
-        self.tell(gone, Instant::now(), Some(polls)).await?;
+        let untold = self.untold(gone, Instant::now());
+        self.tell(untold, Some(polls)).await?;
         // No longer than the polls take to their next wait, and the next change waits as long.
         ended.wait().await;
         Ok(self.context.queue.close_shards(revoked.to_vec())?)
     }
 
-    /// Tells each app what changes for it, and has done `since` then. `under_way` is dropped when all of them have acted on it, and on what they were told
+    /// What changes for each app since then, before anything is waited for: whoever is to begin "now" begins there, though the session
+    /// ends before that is told.
+    fn untold(&self, changes: AppChanges, since: Instant) -> UntoldChanges<'a> {
+        UntoldChanges { apps: &self.pipeline.apps, changes, since }
+    }
+
+    /// Tells each app what changes for it. `under_way` is dropped when all of them have acted on it, and on what they were told
     /// before: one for which nothing changes now may still be at the removal of a promoter of the same shard.
     ///
     /// # Errors
     /// [`Stopped::Over`], where an app's polls have ended.
-    async fn tell(&mut self, changes: AppChanges, since: Instant, under_way: Option<UnderWay>) -> Result<(), Stopped> {
-        let mut untold = UntoldChanges { apps: &self.pipeline.apps, changes, since };
+    async fn tell(&mut self, mut untold: UntoldChanges<'a>, under_way: Option<UnderWay>) -> Result<(), Stopped> {
+        let since = untold.since;
         for (change, follower) in untold.changes.iter_mut().zip(&self.followers) {
             if !change.is_empty() || under_way.is_some() {
                 // An app that is still at its last change holds this up: the changes of a promoter come in order.

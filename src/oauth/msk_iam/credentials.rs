@@ -50,6 +50,23 @@ pub(super) async fn found(config: &SdkConfig) -> Result<(String, Credentials), A
 fn fault(error: &CredentialsError) -> AwsFault {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => AwsFault::NoCredentials,
-        error => AwsFault::Unavailable(bounded(&with_causes(error), WORDS_CHARS_MAX).replace(char::is_control, " ")),
+        error => AwsFault::Unavailable(told(&with_causes(error))),
+    }
+}
+
+/// Without what a program that gives credentials has printed: that may be one of them.
+fn told(words: &str) -> String {
+    let own = words.find("Stderr").map_or(words, |printed| &words[..printed]);
+    bounded(own, WORDS_CHARS_MAX).replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_of_credentials_prints_is_not_told() {
+        assert_eq!(told("it failed: exit status 1. Stderr: aws_secret=hunter2"), "it failed: exit status 1. ");
+        assert_eq!(told("it\nfailed"), "it failed");
     }
 }

@@ -196,3 +196,23 @@ fn one_of_a_few_that_came_alone_does_not_wait_for_the_many_that_came_before() {
     let begun: Vec<u32> = (0..3).map(|_| queue.begin(9 * SECOND, Admission::Call).unwrap().0).collect();
     assert_eq!(begun, [100, 0, 1]);
 }
+
+/// A budget that is less than all need is spent on whoever has waited longest, though he is not due yet.
+#[test]
+fn whoever_may_be_polled_before_he_is_due_takes_no_turn_from_those_who_never_were() {
+    let mut queue = DueQueue::new(PollBounds { polls: 20, to_the_end: 2 });
+    for key in 0..200 {
+        usual(&mut queue, key);
+    }
+    queue.set_rates(CallRates { minute: Some(0.2), ..CallRates::default() }, Duration::ZERO);
+    assert!(queue.shortage().is_some());
+    let clock = 120 * SECOND;
+    (1000..1003).for_each(|key| queue.put_first(key, rank(key.into()), clock));
+    let mut next = |number: u32| {
+        let (key, _) = queue.begin(clock + 30 * number * SECOND, Admission::Call).unwrap();
+        queue.ended(key);
+        key
+    };
+    assert_eq!([next(0), next(1), next(2)], [1000, 1001, 1002]);
+    assert!(next(3) < 200, "the others come before they are due, where nobody else is");
+}

@@ -10,9 +10,9 @@ use crate::registry::record::{PromoterRecord, RegistryContent};
 use crate::session::begin_queue::BEGIN_MAX;
 
 /// So many that no shard's begin together.
-const MANY: usize = 3600;
+const MANY: usize = 1080;
 
-/// How long a transaction takes, which holds a thousand cursors or pages.
+/// How long a transaction takes, which holds the cursors of a part.
 const TRANSACTION: Duration = Duration::from_secs(3);
 
 /// Notes how many cursors are durable when a promoter is asked for.
@@ -191,7 +191,7 @@ async fn a_rewind_of_one_who_has_not_begun_yet_acts() {
 }
 
 /// So many that they begin in three parts, all shards together.
-const THREE_PARTS: usize = 2100;
+const THREE_PARTS: usize = 630;
 /// When those are registered, and many begin.
 const ALL_BEGIN_AFTER: Duration = Duration::from_secs(14);
 
