@@ -39,7 +39,7 @@ pub fn require_checked(config: &ClientSetup, group: &str, topic: &str) -> Result
     if CHECKED.load(Ordering::Relaxed) {
         return Ok(());
     }
-    // Nothing of it is under way when it ends, and the next producer of its id fences it.
+    // Nothing of it is under way when it ends, but for a call that does not come back; the next producer of its id fences it.
     let producer = EndedAside::new(TransactionalProducer::open(config, topic)?);
     try_brokers(&producer, group, topic)?;
     CHECKED.store(true, Ordering::Relaxed);
