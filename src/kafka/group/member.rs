@@ -137,6 +137,14 @@ struct MemberThread {
     serving: ServingConsumer,
 }
 
+/// All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go, and tells the group
+/// that this member lives.
+fn run_callbacks(consumer: &BaseConsumer<MemberContext>) {
+    if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
+        consumer.context().classify(&error, "");
+    }
+}
+
 impl MemberThread {
     /// # Errors
     /// Where librdkafka makes no consumer of the settings. That the brokers let nobody in is told later, while it is polled.
@@ -190,11 +198,7 @@ impl MemberThread {
             if self.shared.hand_over.is_cancelled() && elsewhere.is_none() && !stop.is_cancelled() {
                 elsewhere = Some(self.hand_over(consumer));
             }
-            // All partitions are paused, so no record comes: polling runs the callbacks, which is where partitions come and go,
-            // and tells the group that this member lives.
-            if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
-                consumer.context().classify(&error, "");
-            }
+            run_callbacks(consumer);
             if consumer.context().is_kept_out() {
                 return self.shared.fail(self.kept_out(consumer));
             }
