@@ -2,23 +2,24 @@
 
 /// In the largest unit that leaves a whole number above one.
 pub fn duration(seconds: i64) -> String {
-    match seconds {
-        ..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
+    let (unit, name) = unit(seconds);
+    format!("{}{name}", seconds / unit)
 }
 
 /// At least so long, in the same units.
 pub fn at_least(seconds: i64) -> String {
-    let unit = match seconds {
-        ..120 => 1,
-        120..7200 => 60,
-        7200..172_800 => 3600,
-        _ => 86_400,
-    };
+    let (unit, _) = unit(seconds);
     duration(seconds.saturating_add(unit - 1) / unit * unit)
+}
+
+/// How many seconds it has, and its letter.
+fn unit(seconds: i64) -> (i64, char) {
+    match seconds {
+        ..120 => (1, 's'),
+        120..7200 => (60, 'm'),
+        7200..172_800 => (3600, 'h'),
+        _ => (86_400, 'd'),
+    }
 }
 
 #[cfg(test)]

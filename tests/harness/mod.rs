@@ -21,6 +21,7 @@ pub mod judge;
 pub mod kafka;
 #[cfg(feature = "gssapi")]
 pub mod kerberos;
+pub mod listener;
 #[cfg(feature = "msk-iam")]
 pub mod msk_iam;
 pub mod old_kafka;

@@ -2,26 +2,24 @@
 //! which gives it the credentials of its role.
 
 use std::io::BufReader;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use super::http_exchange;
 use super::kafka::free_port;
+use super::listener::Listener;
 use super::way_in::{LISTENER, WayIn};
 
 pub const REGION: &str = "eu-west-1";
 const KEY_ID: &str = "ASIDTESTS";
 pub const SECRET: &str = "s3cret/of+tests=";
 pub const SESSION: &str = "s3ssion/of+tests=";
-/// For one client's request and its answer.
-const EXCHANGE_BOUND: Duration = Duration::from_secs(5);
 
 /// A broker whose sessions end after seconds, unless the client proves anew who it is.
 pub fn way_in(directory: &Path) -> Result<WayIn> {
@@ -46,32 +44,23 @@ pub fn way_in(directory: &Path) -> Result<WayIn> {
 
 /// The agent; ends when it is dropped.
 pub struct Agent {
-    port: u16,
+    listener: Listener,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 struct Shared {
     life: Duration,
     secret: Mutex<&'static str>,
     asked: AtomicUsize,
-    is_over: AtomicBool,
 }
 
 impl Agent {
     /// Its credentials end after `life`.
     pub fn start(life: Duration) -> Result<Agent> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("no port for the agent")?;
-        let shared = Arc::new(Shared {
-            life,
-            secret: Mutex::new(SECRET),
-            asked: AtomicUsize::new(0),
-            is_over: AtomicBool::new(false),
-        });
-        let port = listener.local_addr()?.port();
+        let shared = Arc::new(Shared { life, secret: Mutex::new(SECRET), asked: AtomicUsize::new(0) });
         let serving = shared.clone();
-        let thread = std::thread::spawn(move || serving.serve(&listener));
-        Ok(Agent { port, shared, thread: Some(thread) })
+        let listener = Listener::start(move |stream| serving.exchange(stream))?;
+        Ok(Agent { listener, shared })
     }
 
     /// Gives another secret from now on.
@@ -87,7 +76,7 @@ impl Agent {
     /// The environment of its container, in which nothing else holds credentials.
     pub fn environment(&self) -> [(&'static str, String); 5] {
         [
-            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{}/role", self.port)),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{}/role", self.listener.port())),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
@@ -96,30 +85,8 @@ impl Agent {
     }
 }
 
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
-        // It waits for a client; if none can come, it is over as well.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 impl Shared {
-    fn serve(&self, listener: &TcpListener) {
-        for stream in listener.incoming().map_while(Result::ok) {
-            if self.is_over.load(Ordering::SeqCst) {
-                return;
-            }
-            // A client that goes away is none of the agent's business.
-            let _ = self.exchange(stream);
-        }
-    }
-
     fn exchange(&self, stream: TcpStream) -> Result<()> {
-        stream.set_read_timeout(Some(EXCHANGE_BOUND))?;
         let mut stream = BufReader::new(stream);
         http_exchange::read_request(&mut stream)?;
         self.asked.fetch_add(1, Ordering::SeqCst);

@@ -1,13 +1,12 @@
 //! A token endpoint as an OIDC issuer has one: client credentials in, a signed JWT out, over TLS.
 
 use std::io::BufReader;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use openssl::hash::MessageDigest;
@@ -17,18 +16,16 @@ use openssl::ssl::SslAcceptor;
 use serde_json::{Value, json};
 
 use super::http_exchange;
+use super::listener::Listener;
 use super::security::{AUDIENCE, Security};
 
 pub const CLIENT_ID: &str = "connector";
 pub const SCOPE: &str = "kafka:all";
-/// For one client's request and its answer.
-const EXCHANGE_BOUND: Duration = Duration::from_secs(5);
 
 /// Ends when it is dropped.
 pub struct TokenEndpoint {
-    port: u16,
+    listener: Listener,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -40,7 +37,6 @@ struct Shared {
     proof: String,
     life: Duration,
     is_away: AtomicBool,
-    is_over: AtomicBool,
     seen: Mutex<Seen>,
 }
 
@@ -57,7 +53,6 @@ pub struct Seen {
 impl TokenEndpoint {
     /// Tokens are for the broker's user `subject`, end within the second before `life` is over, and are had with `secret`.
     pub fn start(security: &Security, subject: &str, secret: &str, life: Duration) -> Result<TokenEndpoint> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("no port for the token endpoint")?;
         let shared = Arc::new(Shared {
             tls: security.endpoint_tls()?,
             signing_key: security.signing_key().clone(),
@@ -65,17 +60,15 @@ impl TokenEndpoint {
             proof: BASE64_STANDARD.encode(format!("{CLIENT_ID}:{secret}")),
             life,
             is_away: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
             seen: Mutex::default(),
         });
-        let port = listener.local_addr()?.port();
         let serving = shared.clone();
-        let thread = std::thread::spawn(move || serving.serve(&listener));
-        Ok(TokenEndpoint { port, shared, thread: Some(thread) })
+        let listener = Listener::start(move |stream| serving.exchange(stream))?;
+        Ok(TokenEndpoint { listener, shared })
     }
 
     pub fn host(&self) -> String {
-        format!("https://localhost:{}", self.port)
+        format!("https://localhost:{}", self.listener.port())
     }
 
     /// Hangs up on everybody from now on, or no longer.
@@ -88,38 +81,16 @@ impl TokenEndpoint {
     }
 }
 
-impl Drop for TokenEndpoint {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
-        // It waits for a client; if none can come, it is over as well.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 impl Shared {
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("no holder of this lock panics")
     }
 
-    fn serve(&self, listener: &TcpListener) {
-        for stream in listener.incoming().map_while(Result::ok) {
-            if self.is_over.load(Ordering::SeqCst) {
-                return;
-            }
-            if self.is_away.load(Ordering::SeqCst) {
-                self.seen().lost += 1;
-                continue;
-            }
-            // A client that goes away is none of the endpoint's business.
-            let _ = self.exchange(stream);
-        }
-    }
-
     fn exchange(&self, stream: TcpStream) -> Result<()> {
-        stream.set_read_timeout(Some(EXCHANGE_BOUND))?;
+        if self.is_away.load(Ordering::SeqCst) {
+            self.seen().lost += 1;
+            return Ok(());
+        }
         let mut stream = BufReader::new(self.tls.accept(stream)?);
         let (head, body) = http_exchange::read_request(&mut stream)?;
         let (status, answer) = self.answer(&head, &body)?;

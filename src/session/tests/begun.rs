@@ -195,10 +195,8 @@ const THREE_PARTS: usize = 630;
 /// When those are registered, and many begin.
 const ALL_BEGIN_AFTER: Duration = Duration::from_secs(14);
 
-/// Each begins where now was when his registration came, though it waits behind the beginning of many.
-#[tokio::test(start_paused = true)]
-async fn those_who_are_registered_while_many_begin_begin_where_they_were_registered() {
-    const EACH: usize = 8;
+/// What is durable two minutes behind `acts`, which act while as many promoters begin "now" with the only instance of a group.
+async fn while_three_parts_begin(acts: impl AsyncFnOnce(&MemoryGroup, &Mutex<DurableTopics>)) -> DurableTopics {
     let (upstream, durable) = (NotingUpstream::begin(), Arc::<Mutex<DurableTopics>>::default());
     let group = MemoryGroup::of_one("one", PARTITIONS);
     let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
@@ -208,17 +206,28 @@ async fn those_who_are_registered_while_many_begin_begin_where_they_were_registe
         || MemoryLog::shared(durable.clone(), FaultScript::new(decide, CancellationToken::new()), "one", &group);
     let stop = CancellationToken::new();
     let acts = async {
-        tokio::time::sleep(ALL_BEGIN_AFTER).await;
-        for number in 0..EACH {
-            group.say(&named(THREE_PARTS + number), RegistryContent::Record(Some(Default::default())));
-            tokio::time::sleep(SECOND).await;
-        }
+        acts(&group, &durable).await;
         tokio::time::sleep(2 * MINUTE).await;
         stop.cancel();
     };
     let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), acts);
     ended.unwrap();
-    let starts = starts_by_promoter(&durable.lock().unwrap());
+    std::mem::take(&mut *durable.lock().unwrap())
+}
+
+/// Each begins where now was when his registration came, though it waits behind the beginning of many.
+#[tokio::test(start_paused = true)]
+async fn those_who_are_registered_while_many_begin_begin_where_they_were_registered() {
+    const EACH: usize = 8;
+    let durable = while_three_parts_begin(async |group, _| {
+        tokio::time::sleep(ALL_BEGIN_AFTER).await;
+        for number in 0..EACH {
+            group.say(&named(THREE_PARTS + number), RegistryContent::Record(Some(Default::default())));
+            tokio::time::sleep(SECOND).await;
+        }
+    })
+    .await;
+    let starts = starts_by_promoter(&durable);
     let late = |number: usize| {
         let registered = ALL_BEGIN_AFTER.as_secs().cast_signed() + number as i64;
         starts[&named(THREE_PARTS + number)].0 - NOW.0 - registered
@@ -258,27 +267,16 @@ async fn a_log_that_is_opened_again_while_many_begin_moves_nobodys_now() {
 /// As where brokers are silent for longer than the session's timeout: the log stays open, and all shards are lost and come back.
 #[tokio::test(start_paused = true)]
 async fn shards_that_are_lost_and_come_back_while_many_begin_move_nobodys_now() {
-    let (upstream, durable) = (NotingUpstream::begin(), Arc::<Mutex<DurableTopics>>::default());
-    let group = MemoryGroup::of_one("one", PARTITIONS);
-    let pipeline = pipeline(&upstream, promoter(touches_only(plan(StartFrom::Now))));
-    pipeline.apps[0].promoters.replace(many(0..THREE_PARTS));
-    let decide = || (TRANSACTION, ScriptedFault::None);
-    let make_log =
-        || MemoryLog::shared(durable.clone(), FaultScript::new(decide, CancellationToken::new()), "one", &group);
-    let stop = CancellationToken::new();
-    let acts = async {
-        until_begun(&durable).await;
+    let durable = while_three_parts_begin(async |group, durable| {
+        until_begun(durable).await;
         (0..PARTITIONS).for_each(|partition| group.take_away(Shard(partition), "two"));
         let begun = starts(&durable.lock().unwrap()).len();
         assert!((1..THREE_PARTS).contains(&begun), "{begun} have begun");
         tokio::time::sleep(MINUTE).await;
         (0..PARTITIONS).for_each(|partition| group.take_away(Shard(partition), "one"));
-        tokio::time::sleep(2 * MINUTE).await;
-        stop.cancel();
-    };
-    let (ended, ()) = tokio::join!(supervisor::run(&pipeline, make_log, &stop, retry()), acts);
-    ended.unwrap();
-    let starts = starts(&durable.lock().unwrap());
+    })
+    .await;
+    let starts = starts(&durable);
     let [first, last] = [starts.iter().min(), starts.iter().max()].map(|start| *start.unwrap());
     assert!(starts.len() == THREE_PARTS && last.0 - first.0 <= 2, "{} begin: {first} {last}", starts.len());
 }
