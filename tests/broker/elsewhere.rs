@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use super::world::{BOUND, PROMOTERS, SETTLE, lively};
+use super::world::{BOUND, PROMOTERS, SETTLE, TAKEN, lively};
 use crate::harness::apicurio::Apicurio;
 use crate::harness::case::Case;
 use crate::harness::connector::BINARY;
@@ -77,7 +77,7 @@ fn material_by_others(context: &Context, registry: Option<&str>) -> Result<()> {
     let simulator = context.simulator(&["--promoters=1", "--faults=none"])?;
     let more = registry.map(|url| format!("schema_registry.url = \"{url}\"")).unwrap_or_default();
     let connector = context.connector("one", &context.config(simulator.url(), 1, &more), &[])?;
-    connector.wait_logged("requests for material are taken", 1, BOUND)?;
+    connector.wait_logged(TAKEN, 1, BOUND)?;
     let mut command = Command::new(BINARY);
     command.args(["material", "request", "--app=wx_simulated", "--promoter=oSimulated000001", "--path=pages/index"]);
     let asked = command.arg("--config").arg(context.directory().join("one.toml")).output()?;

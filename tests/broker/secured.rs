@@ -70,7 +70,7 @@ fn corrected_password(context: &Context) -> Result<()> {
     std::fs::write(&file, format!("{PASSWORD}\n"))?;
     connector.wait_logged(OPEN, 1, TOLD_BOUND)?;
     context.settle(&simulator, SETTLE)?;
-    asking_is_answered(context)?;
+    asking_is_answered(context, &connector)?;
     let log = connector.log()?;
     ensure!(log.matches("the password of kafka was changed in its file").count() == 1, "it is told once:\n{log}");
     ensure!(!log.contains(PASSWORD) && !log.contains("the last one"), "no password is shown");
@@ -109,7 +109,7 @@ fn works(context: &Context, user: &str, properties: &[(&str, String)]) -> Result
     let config = with_properties(context, &context.config(simulator.url(), PROMOTERS, ""), properties);
     let connector = context.connector("one", &config, &[])?;
     context.settle(&simulator, SETTLE)?;
-    asking_is_answered(context)?;
+    asking_is_answered(context, &connector)?;
     ensure!(connector.log()?.matches(OPEN).count() == 1, "nothing was refused");
     ensure!(connector.terminate()?.success(), "it ends in order");
     Ok(())

@@ -38,7 +38,7 @@ fn issuer(context: &Context) -> Result<()> {
     connector.wait_logged("no kafka token", 1, BOUND)?;
     endpoint.be_away(false);
     connector.wait_logged(OPEN, 1, BOUND)?;
-    asking_is_answered(context)?;
+    asking_is_answered(context, &connector)?;
     let renewed = endpoint.seen().issued.len() + 2;
     wait_until("tokens are renewed", BOUND, || Ok((endpoint.seen().issued.len() >= renewed).then_some(())))?;
     connector.wait_logged("Received REAUTH op", 2, BOUND)?;
@@ -95,7 +95,7 @@ fn unsecured(context: &Context) -> Result<()> {
     let config = with_properties(context, &context.config(simulator.url(), PROMOTERS, ""), &properties);
     let connector = context.connector("one", &config, &[])?;
     context.settle(&simulator, SETTLE)?;
-    asking_is_answered(context)?;
+    asking_is_answered(context, &connector)?;
     ensure!(connector.terminate()?.success(), "it ends in order");
     Ok(())
 }

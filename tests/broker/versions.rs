@@ -20,7 +20,7 @@ fn the_oldest_serves(context: &Context) -> Result<()> {
     first.kill9()?;
     let second = context.connector("one", &config, &[])?;
     context.settle(&simulator, SETTLE)?;
-    asking_is_answered(context)?;
+    asking_is_answered(context, &second)?;
     ensure!(second.terminate()?.success(), "it ends in order");
     Ok(())
 }

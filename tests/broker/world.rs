@@ -23,6 +23,9 @@ pub const SETTLE: Duration = Duration::from_secs(300);
 /// What the log says once the state is read and polling begins.
 pub const OPEN: &str = "log is open, polling begins";
 
+/// What the log says once requests for material are answered, which comes after [`OPEN`] or before it.
+pub const TAKEN: &str = "requests for material are taken";
+
 /// What the log says where there is no ledger of days.
 pub const NO_LEDGER: &str = "no ledger is kept";
 
@@ -85,9 +88,10 @@ pub fn wait_for_records(context: &Context, connector: &Connector, topic: &str, r
     })
 }
 
-/// A request for material from the command line gets its reply, whether the upstream gave the material or refused it. It
-/// asks as the instance "one" is configured.
-pub fn asking_is_answered(context: &Context) -> Result<()> {
+/// A request for material from the command line gets its reply from this connector, whether the upstream gave the material
+/// or refused it. It asks as the instance "one" is configured.
+pub fn asking_is_answered(context: &Context, connector: &Connector) -> Result<()> {
+    connector.wait_logged(TAKEN, 1, BOUND)?;
     let asked = Command::new(BINARY)
         .args(["material", "request", "--app", "wx_simulated", "--promoter", "oSimulated000001"])
         .args(["--path", "pages/index", "--timeout", "60s", "--config"])

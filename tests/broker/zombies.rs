@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::world::{
-    BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, member_config, wait_for_records,
+    BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, TAKEN, lively, member_config, wait_for_records,
 };
 use crate::harness::case::Case;
 use crate::harness::context::Context;
@@ -51,7 +51,7 @@ fn a_process_of_its_name_took_over(context: &Context) -> Result<()> {
     let zombie = context.connector("zombie", &config, &[])?;
     wait_for_records(context, &zombie, "orders", 1)?;
     // In both groups, for the same reason.
-    zombie.wait_logged("requests for material are taken", 1, BOUND)?;
+    zombie.wait_logged(TAKEN, 1, BOUND)?;
 
     zombie.stop()?;
     let heir = context.connector("heir", &config, &[])?;
@@ -71,7 +71,6 @@ fn a_process_of_its_name_took_over(context: &Context) -> Result<()> {
 }
 
 fn displaced_in_one_group(context: &Context) -> Result<()> {
-    const TAKEN: &str = "requests for material are taken";
     let simulator = lively(context, "2s")?;
     let config = context.config(simulator.url(), PROMOTERS, QUICK_GROUP);
     let connector = context.connector("one", &config, &[])?;

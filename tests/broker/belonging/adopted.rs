@@ -37,7 +37,7 @@ pub fn another_name_goes_on(context: &Context) -> Result<()> {
     let (config, renamed) = configs(context, simulator.url())?;
     let first = context.connector("one", &config, &[])?;
     wait_for_records(context, &first, "orders", 1)?;
-    asking_is_answered(context)?;
+    asking_is_answered(context, &first)?;
     // As if somebody had pulled the plug: what it has begun is for whoever comes next.
     first.kill9()?;
     let without = context.connector("without", &renamed, &[])?;
@@ -47,7 +47,7 @@ pub fn another_name_goes_on(context: &Context) -> Result<()> {
 
     let adopted = adopting(context, "adopted", &renamed)?;
     adopted.wait_logged(OPEN, 1, SETTLE)?;
-    asking_is_answered(context)?;
+    asking_is_answered(context, &adopted)?;
     context.settle(&simulator, SETTLE)?;
     ensure!(adopted.terminate()?.success(), "it ends in order");
     let (old, new) = (context.topics().prefix().to_owned(), format!("{}-{RENAMED}", context.topics().prefix()));

@@ -11,8 +11,8 @@ use promoter_connector::commit::failpoint::Failpoint;
 use super::answers::Answers;
 use super::judge::judge;
 use super::requests::put;
-use super::{TAKEN, config, prepare};
-use crate::broker::world::BOUND;
+use super::{config, prepare};
+use crate::broker::world::{BOUND, TAKEN};
 use crate::harness::context::Context;
 
 const SIGABRT: i32 = 6;

@@ -6,8 +6,8 @@ use promoter_connector::model::material::MaterialRequest;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::{TAKEN, config, prepare};
-use crate::broker::world::BOUND;
+use super::{config, prepare};
+use crate::broker::world::{BOUND, TAKEN};
 use crate::harness::client;
 use crate::harness::connector::Connector;
 use crate::harness::consumer::{Record, read_all, read_until};

@@ -52,9 +52,6 @@ pub const CASES: &[Case] = &[
         .with(&[Apicurio::available]),
 ];
 
-/// What the log says once an instance knows how far its requests are answered.
-const TAKEN: &str = "requests for material are taken";
-
 /// Makes the topics, so that requests can come before the connector does, and an upstream where nothing goes wrong.
 /// Answers take up to `latency`, half of it on average.
 fn prepare(context: &Context, latency: &str) -> Result<Simulator> {

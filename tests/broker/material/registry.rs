@@ -12,8 +12,8 @@ use promoter_connector::avro::schemas::RecordKind;
 use promoter_connector::model::material::MaterialRequest;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::{TAKEN, config, prepare};
-use crate::broker::world::BOUND;
+use super::{config, prepare};
+use crate::broker::world::{BOUND, TAKEN};
 use crate::harness::apicurio::Apicurio;
 use crate::harness::client;
 use crate::harness::consumer::{Record, read_all, read_until};

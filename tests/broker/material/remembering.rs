@@ -7,8 +7,8 @@ use promoter_connector::avro::decode::Decoder;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::json_requester::JsonRequester;
-use super::{TAKEN, config, prepare};
-use crate::broker::world::{BOUND, OPEN};
+use super::{config, prepare};
+use crate::broker::world::{BOUND, OPEN, TAKEN};
 use crate::harness::client;
 use crate::harness::consumer::{read_all, read_until};
 use crate::harness::context::Context;

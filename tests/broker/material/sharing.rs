@@ -5,8 +5,8 @@ use anyhow::{Result, ensure};
 use super::answers::Answers;
 use super::judge::judge;
 use super::requests::put;
-use super::{TAKEN, config, prepare};
-use crate::broker::world::{BOUND, QUICK_GROUP};
+use super::{config, prepare};
+use crate::broker::world::{BOUND, QUICK_GROUP, TAKEN};
 use crate::harness::context::Context;
 
 const REQUESTS: usize = 2000;

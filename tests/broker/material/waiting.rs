@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use promoter_connector::avro::decode::Decoder;
 
 use super::json_requester::JsonRequester;
-use super::{TAKEN, config, prepare_with};
-use crate::broker::world::BOUND;
+use super::{config, prepare_with};
+use crate::broker::world::{BOUND, TAKEN};
 use crate::harness::consumer::{Record, read_until};
 use crate::harness::context::Context;
 
