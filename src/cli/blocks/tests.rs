@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageFormat, Rgba};
 use qrcode::{Color, QrCode};
@@ -147,11 +149,13 @@ fn what_is_no_image_is_refused() {
     }
 }
 
+static PNG: LazyLock<Vec<u8>> = LazyLock::new(|| png(&code("p", 2, 1)));
+static JPEG: LazyLock<Vec<u8>> = LazyLock::new(|| jpeg(&code("p", 2, 1), 80));
+
 proptest::proptest! {
     #[test]
     fn damaged_images_are_drawn_or_refused(place: proptest::sample::Index, byte: u8, columns: u16, is_png: bool) {
-        let image = code("p", 2, 1);
-        let mut bytes = if is_png { png(&image) } else { jpeg(&image, 80) };
+        let mut bytes = if is_png { PNG.clone() } else { JPEG.clone() };
         let place = place.index(bytes.len());
         bytes[place] = byte;
         if let Ok(text) = draw(&bytes, columns) {

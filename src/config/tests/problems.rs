@@ -1,5 +1,7 @@
 //! What is reported, in its exact words.
 
+use std::sync::LazyLock;
+
 use super::*;
 
 #[test]
@@ -274,6 +276,8 @@ fn a_missing_file_is_reported_with_where_it_was_looked_for() {
     );
 }
 
+static EXAMPLE: LazyLock<String> = LazyLock::new(full_example_switched_on);
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
 
@@ -283,7 +287,7 @@ proptest::proptest! {
         changes in proptest::collection::vec((0usize..400, 0usize..VALUES.len()), 0..12),
         left_out in proptest::collection::vec(0usize..400, 0..4),
     ) {
-        let mut lines: Vec<String> = full_example_switched_on().lines().map(str::to_owned).collect();
+        let mut lines: Vec<String> = EXAMPLE.lines().map(str::to_owned).collect();
         for (at, value) in changes {
             let Some(line) = lines.get_mut(at) else { continue };
             if let Some((key, _)) = line.clone().split_once(" = ") {

@@ -68,14 +68,14 @@ fn hourly(start_from: StartFrom, lateness: i64) -> Option<FeedPlan> {
 
 #[tokio::test(start_paused = true)]
 async fn refunds_that_are_polled_later_are_published_from_their_own_start_on() {
-    let times = &[-DAY, DAY / 2, 3 * DAY, 6 * DAY];
+    let times = &[-DAY, DAY / 2, 3 * DAY / 2, 5 * DAY / 2];
     let upstream = Refunds { began: tokio::time::Instant::now(), times };
     let durable = Arc::default();
     let orders = hourly(StartFrom::Now, 12 * 3600);
-    live(&upstream, &durable, PerFeed { orders, ..PerFeed::default() }, 5).await;
+    live(&upstream, &durable, PerFeed { orders, ..PerFeed::default() }, 2).await;
     assert_eq!(durable.lock().unwrap().events.len(), 0, "orders meet none of them");
     let refunds = hourly(StartFrom::Earliest, DAY);
-    live(&upstream, &durable, PerFeed { orders, refunds, ..PerFeed::default() }, 2).await;
+    live(&upstream, &durable, PerFeed { orders, refunds, ..PerFeed::default() }, 1).await;
     let published: Vec<i64> = durable.lock().unwrap().events.iter().map(|event| event.fact.time.0 - NOW.0).collect();
     assert_eq!(published, times);
 }

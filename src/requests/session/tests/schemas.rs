@@ -142,7 +142,7 @@ fn foreign_in(id: u8, offset: i64) -> RequestRecord {
 
 #[tokio::test(start_paused = true)]
 async fn however_many_wait_for_however_many_schemas_no_other_request_does_and_little_is_kept() {
-    const WAITING: i64 = 1000;
+    const WAITING: i64 = 2 * 251;
     const OTHERS: i64 = 50;
     let (topic, well) = (MemoryRequestTopic::new(2), TimedUpstream::new(Health::Well));
     (0..WAITING).for_each(|offset| topic.put(foreign_in(u8::try_from(offset % 251).unwrap(), offset)));

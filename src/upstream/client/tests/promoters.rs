@@ -80,10 +80,10 @@ async fn pages_that_can_not_be_gone_on_behind_or_do_not_end_are_no_list() {
     let without_ids = rows(0..2000).replace("\"id\"", "\"no_id\"");
     let (list, _) = list([ok(&without_ids)]).await;
     assert!(matches!(list, Err(PromoterListError::NoNextPage { rows: 2000 })), "{list:?}");
-    let endless = (0..102).map(|page| ok(&rows(page * 2000..(page + 1) * 2000)));
+    let endless = (0..12).map(|page| ok(&rows(page * 2000..(page + 1) * 2000)));
     let (list, asked) = self::list(endless).await;
     assert!(matches!(list, Err(PromoterListError::Endless)), "{list:?}");
-    assert!(asked.len() <= 101);
+    assert!(asked.len() <= 11);
 }
 
 #[tokio::test(start_paused = true)]
