@@ -13,7 +13,7 @@ use crate::model::batch::Batch;
 use crate::model::shard::AssignedShard;
 use crate::model::shares::note::PartitionNote;
 use crate::model::state::State;
-use crate::registry::event::RegistryEvent;
+use crate::registry::event::{EventBurst, RegistryEvent};
 
 pub use error::{CommitError, Ended, LogError, OpenError};
 
@@ -99,7 +99,7 @@ pub enum OwnershipChange {
     /// They are this instance's.
     Assigned(Vec<AssignedShard>),
     /// The registry has said this in a shard that was restored.
-    Registered(AssignedShard, Vec<RegistryEvent>),
+    Registered(AssignedShard, EventBurst),
     /// They are this instance's no more: what is still planned of them is not committed.
     Revoked(Vec<AssignedShard>),
     /// There will be no further change.

@@ -1,5 +1,7 @@
 //! What the registry topic says, record by record.
 
+use tokio::time::Instant;
+
 use super::record::{RegistryContent, RegistryKey};
 use crate::model::dead_letter::DeadLetter;
 use crate::model::promoter::Promoter;
@@ -22,6 +24,14 @@ pub enum RegistryEvent {
         /// Boxed, for it is large and rare.
         letter: Box<DeadLetter>,
     },
+}
+
+/// Events of one shard that came within moments of each other, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventBurst {
+    /// When the first of them came: whom it names begins "now" there, however long it then waits for whoever acts on it.
+    pub received: Instant,
+    pub events: Vec<RegistryEvent>,
 }
 
 impl RegistryEvent {

@@ -10,17 +10,25 @@ use tokio::time::Instant;
 use super::begin_times::BeginTimes;
 use super::polled_promoter::PolledPromoter;
 use crate::commit::totals::IdleStarts;
+use crate::model::feed::{Feed, StartFrom};
 use crate::model::promoter::Promoter;
+use crate::model::state::Cursors;
+use crate::model::time::UnixTime;
 use crate::poll::polled_feeds::PolledFeed;
 
 /// How many promoters begin together at most. Fewer in tests: it takes long to simulate as many as begin in several parts.
 pub(super) const BEGIN_MAX: usize = if cfg!(test) { 300 } else { 10_000 };
+
+/// How far the clocks of two instances may be apart that both go by the upstream's, in seconds.
+const CLOCKS_APART: i64 = 2;
 
 /// A promoter that is to be polled since then, and whom nothing polls before he has begun.
 #[derive(Debug)]
 pub(super) struct WaitingPromoter {
     pub promoter: PolledPromoter,
     pub since: Instant,
+    /// When that was told, which is later where an earlier time was kept of him.
+    told: Instant,
 }
 
 /// Promoters that came together.
@@ -60,13 +68,37 @@ impl BeginGroup {
     /// Since when those are to be polled who have not begun and may do so "now".
     pub fn times(self) -> impl Iterator<Item = (Promoter, Instant)> {
         let begins_now = self.waiting.into_iter().filter(|waiting| waiting.promoter.may_begin_now());
-        begins_now.map(|WaitingPromoter { promoter, since }| (promoter.promoter, since))
+        begins_now.map(|waiting| (waiting.promoter.promoter, waiting.since))
     }
 
     /// Those of whom an earlier time is kept have waited since then, unless that is longer ago than `forget`.
     pub fn wait_since(&mut self, times: &BeginTimes, forget: Duration) {
         times.take(self.waiting.iter_mut().map(|waiting| (&waiting.promoter.promoter, &mut waiting.since)), forget);
     }
+}
+
+impl WaitingPromoter {
+    pub fn new(promoter: PolledPromoter, told: Instant) -> WaitingPromoter {
+        WaitingPromoter { promoter, since: told, told }
+    }
+
+    /// Where his feeds without a cursor begin that begin "now", where clocks tell `now`. Not at the time that is kept of him where he
+    /// has begun behind it, with another instance: what he has no cursor of, he was given later.
+    pub fn begins_at(&self, cursors: &Cursors, now: UnixTime) -> UnixTime {
+        let since = moment(self.since, now);
+        let has_begun_behind = Feed::ALL.into_iter().any(|feed| {
+            let begins_now = self.promoter.feeds[feed].is_some_and(|plan| plan.start_from == StartFrom::Now);
+            begins_now && cursors[feed].is_some_and(|cursor| cursor.polled && cursor.start > since.plus(CLOCKS_APART))
+        });
+        if has_begun_behind { moment(self.told, now) } else { since }
+    }
+}
+
+/// When `since` was, where clocks tell `now`; never later.
+fn moment(since: Instant, now: UnixTime) -> UnixTime {
+    // Rounded up: "now" is cut to a whole second as well, and must not come to lie behind that moment.
+    let ago = since.elapsed() + Duration::from_millis(999);
+    now.minus(i64::try_from(ago.as_secs()).unwrap_or(i64::MAX))
 }
 
 impl BeginQueue {
@@ -92,5 +124,41 @@ impl BeginQueue {
             taken.extend(group.waiting.extract_if(.., waits));
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::cursor::Cursor;
+    use crate::model::feed::PerFeed;
+    use crate::model::pacing::PollSettings;
+    use crate::session::polled_promoter::FeedPlan;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_begun_elsewhere_behind_the_time_that_is_kept_of_him_begins_another_feed_when_it_was_told() {
+        let every = Duration::from_secs(60);
+        let settings = PollSettings { every, idle_every: every, lateness: 600 };
+        let plan = Some(FeedPlan { settings, start_from: StartFrom::Now });
+        let feeds = PerFeed { touches: plan, orders: plan, ..PerFeed::default() };
+        let promoter = Promoter::from_key("wx1/o1").unwrap();
+        let promoter = PolledPromoter { promoter, feeds, refunds_lateness: 600, refunds_start: StartFrom::Now };
+        let kept = Instant::now();
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        let waiting = WaitingPromoter { promoter, since: kept, told: Instant::now() };
+        let now = UnixTime(1_700_000_000);
+        let begun =
+            |start: UnixTime| Cursors { touches: Some(Cursor::begin(Feed::Touches, start)), ..Cursors::default() };
+        let kept = now.minus(100);
+        for (cursors, begins_at) in [
+            (Cursors::default(), kept),
+            (begun(kept.minus(3600)), kept),
+            (begun(kept.plus(2)), kept),
+            (begun(kept.plus(3)), now),
+            // What is only remembered was begun by nobody.
+            (Cursors { touches: Some(Cursor::memory(kept.plus(3))), ..Cursors::default() }, kept),
+        ] {
+            assert_eq!(waiting.begins_at(&cursors, now), begins_at, "{cursors:?}");
+        }
     }
 }

@@ -7,9 +7,6 @@
 //! that was named, are polled meanwhile.
 
 use std::collections::HashSet;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::polled_promoter::{PolledPromoter, start_time};
 use crate::commit::queue::{Closed, WriteOutcome, WriteSender};
@@ -35,13 +32,6 @@ const REFUNDS_MEMORY: i64 = 366 * 24 * 3600;
 pub(super) struct Beginning {
     pub first_cursors: Vec<FirstCursor>,
     feeds: Vec<PolledFeed>,
-}
-
-/// When `since` was, where clocks tell `now`; never later.
-pub(super) fn moment(since: Instant, now: UnixTime) -> UnixTime {
-    // Rounded up: "now" is cut to a whole second as well, and must not come to lie behind that moment.
-    let ago = since.elapsed() + Duration::from_millis(999);
-    now.minus(i64::try_from(ago.as_secs()).unwrap_or(i64::MAX))
 }
 
 impl Beginning {

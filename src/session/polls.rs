@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::begin_queue::{BeginGroup, BeginQueue, WaitingPromoter};
 use super::begin_times::BeginTimes;
-use super::beginning::{Beginning, moment};
+use super::beginning::Beginning;
 use super::rewinds::{PromoterRewinds, write_rewinds};
 use super::{PolledApp, PolledPromoter, too_early};
 use crate::commit::queue::{Closed, WriteSender};
@@ -187,7 +187,7 @@ impl PromotersFollower<'_> {
         let ToldChange { change: PromotersChange { polled, gone, rewinds }, since, under_way } = told;
         let mut changed = gone;
         changed.extend(polled.iter().map(|polled| polled.promoter.clone()));
-        self.in_hand = BeginGroup::new(polled.into_iter().map(|promoter| WaitingPromoter { promoter, since }));
+        self.in_hand = BeginGroup::new(polled.into_iter().map(|promoter| WaitingPromoter::new(promoter, since)));
         self.begin_unpolled(&changed).await?;
         let awaiting_clock = &mut self.awaiting_clock;
         let waited =
@@ -296,9 +296,9 @@ impl PromotersFollower<'_> {
         let now = self.app.client.now();
         let mut beginning = Beginning::default();
         for (waiting, cursors) in part.into_iter().zip(cursors) {
-            let WaitingPromoter { promoter, since } = &waiting;
+            let promoter = &waiting.promoter;
             promoter.note_idle_starts(&cursors, idle_starts);
-            let begun = moment(*since, now);
+            let begun = waiting.begins_at(&cursors, now);
             if !self.is_clock_known && promoter.begins_now(&cursors) {
                 self.awaiting_clock.insert(promoter.promoter.clone(), waiting);
             } else if let Some(reason) = too_early(promoter, cursors, &self.context.age_limits, begun) {

@@ -31,7 +31,7 @@ use crate::commit::under_way::{UnderWay, under_way};
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
-use crate::registry::event::RegistryEvent;
+use crate::registry::event::EventBurst;
 
 /// How often is looked who was removed, and who long ago.
 const REMOVALS_EVERY: Duration = Duration::from_secs(30);
@@ -126,7 +126,7 @@ impl<'a> ShardCoordinator<'a> {
                         self.note_standby();
                         dropped
                     }
-                    OwnershipChange::Registered(shard, events) => self.register(shard, events).await,
+                    OwnershipChange::Registered(shard, burst) => self.register(shard, burst).await,
                     OwnershipChange::Failed(error) => Err(error.into()),
                 },
                 // Before what changes of shards that run: one that is whole is polled by nobody until it is taken up.
@@ -256,10 +256,10 @@ impl<'a> ShardCoordinator<'a> {
     ///
     /// # Errors
     /// [`Stopped::Over`].
-    async fn register(&mut self, assigned: AssignedShard, events: Vec<RegistryEvent>) -> Result<(), Stopped> {
-        let since = Instant::now();
+    async fn register(&mut self, assigned: AssignedShard, burst: EventBurst) -> Result<(), Stopped> {
+        let EventBurst { received, events } = burst;
         let RegistryNews { changes, returned, unreadable } = self.promoters.take(&self.pipeline.apps, assigned, events);
-        let untold = self.untold(changes, since);
+        let untold = self.untold(changes, received);
         shard_writes::unreadable(&self.context.queue, assigned, unreadable).await?;
         // Before anybody polls them: see [`crate::registry::removed`].
         shard_writes::removals(&self.context.queue, vec![(assigned, returned)]).await?;

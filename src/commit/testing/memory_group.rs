@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::durable_topics::{DurableTopics, PARTITIONS, whole};
@@ -20,7 +21,7 @@ use crate::model::shard::{AssignedShard, Shard};
 use crate::model::shares::note::PartitionNote;
 use crate::registry::compacted_events::CompactedEvents;
 use crate::registry::discovery::DiscoveryWrite;
-use crate::registry::event::RegistryEvent;
+use crate::registry::event::{EventBurst, RegistryEvent};
 use crate::registry::record::{PromoterRecord, RegistryContent};
 use crate::registry::table::PromoterTable;
 
@@ -68,7 +69,10 @@ impl MemoryGroup {
         let said = RegistryEvent::Said { promoter: promoter.clone(), content };
         if let Some(Owner { instance, number }) = members.owners.get(&shard) {
             let assigned = AssignedShard { shard, number: *number };
-            members.tell(instance, OwnershipChange::Registered(assigned, vec![said]));
+            members.tell(
+                instance,
+                OwnershipChange::Registered(assigned, EventBurst { received: Instant::now(), events: vec![said] }),
+            );
         }
     }
 

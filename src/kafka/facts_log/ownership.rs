@@ -136,7 +136,7 @@ impl ShardOwnership for FactsOwnership {
                     }
                     Err(error) => OwnershipChange::Failed(error),
                 },
-                (assigned, events) = self.registered.next() => OwnershipChange::Registered(assigned, events),
+                (assigned, burst) = self.registered.next() => OwnershipChange::Registered(assigned, burst),
             }
         })
     }

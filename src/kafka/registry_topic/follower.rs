@@ -18,7 +18,7 @@ use crate::commit::log::{LogError, OpenError};
 use crate::kafka::client::error::ClientError;
 use crate::kafka::client::settings::Settings;
 use crate::model::shard::AssignedShard;
-use crate::registry::event::RegistryEvent;
+use crate::registry::event::{EventBurst, RegistryEvent};
 use crate::retry::PATIENCE;
 use crate::telemetry::health::PipelineHealth;
 
@@ -108,9 +108,9 @@ impl Drop for RegistryFollower {
 }
 
 impl FollowedEvents {
-    /// What has been said in one shard since it was asked last, in order; at most about a thousand records. May be dropped and
+    /// What has been said in one shard within moments, in order; at most about a thousand records. May be dropped and
     /// called again. Waits for ever once the [`RegistryFollower`] is gone.
-    pub async fn next(&mut self) -> (AssignedShard, Vec<RegistryEvent>) {
+    pub async fn next(&mut self) -> (AssignedShard, EventBurst) {
         self.0.next().await
     }
 }

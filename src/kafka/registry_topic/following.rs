@@ -35,7 +35,7 @@ use crate::kafka::client::headers::headers;
 use crate::model::request::record::is_json;
 use crate::model::shard::AssignedShard;
 use crate::model::time::UnixMillis;
-use crate::registry::event::RegistryEvent;
+use crate::registry::event::{EventBurst, RegistryEvent};
 use crate::text::with_causes;
 
 /// What stands in the partition of a shard, or why it can't be read.
@@ -141,27 +141,32 @@ impl Following {
     }
 
     /// The later events of one shard, waiting for some if need be.
-    pub async fn next(&self) -> (AssignedShard, Vec<RegistryEvent>) {
+    pub async fn next(&self) -> (AssignedShard, EventBurst) {
         loop {
-            if let Some(events) = self.take_later() {
-                return events;
+            if let Some(burst) = self.take_later() {
+                return burst;
             }
             self.arrived.notified().await;
         }
     }
 
-    fn take_later(&self) -> Option<(AssignedShard, Vec<RegistryEvent>)> {
+    fn take_later(&self) -> Option<(AssignedShard, EventBurst)> {
         let mut shards = self.shards.lock();
         while let Some(partition) = shards.ready.pop_front() {
             let Some(followed) = shards.followed.get_mut(&partition) else { continue };
-            if !followed.is_taken || !followed.shard.has_later() {
+            if !followed.is_taken {
                 continue;
             }
-            let events = followed.shard.later();
+            let Some(burst) = followed.shard.later() else { continue };
             if matches!(followed.paused, Some(PauseReason::Full)) {
                 self.resume(followed);
             }
-            return Some((followed.assigned, events));
+            let (assigned, has_more) = (followed.assigned, followed.shard.has_later());
+            if has_more {
+                // Behind what waits of others.
+                shards.ready.push_back(partition);
+            }
+            return Some((assigned, burst));
         }
         None
     }

@@ -98,7 +98,9 @@ impl Scene {
 
     pub fn next(&mut self) -> Result<(AssignedShard, Vec<RegistryEvent>)> {
         let Scene { runtime, events, .. } = self;
-        runtime.block_on(async { tokio::time::timeout(BOUND, events.next()).await }).context("a change arrives")
+        let next = runtime.block_on(async { tokio::time::timeout(BOUND, events.next()).await });
+        let (assigned, burst) = next.context("a change arrives")?;
+        Ok((assigned, burst.events))
     }
 
     pub fn wait_until_requested(&self) -> Result<()> {
