@@ -59,7 +59,7 @@ PLANTED = [
     Planted("what it shows", "kafka", "/", "✓ answers", "✗ does not answer"),
     Planted("what it shows", "kafka", "/", " polled here, 0", " polled here, 1"),
     Planted("what it shows", "parked", "/", "touches is parked", "touches is well"),
-    Planted("what it shows", "dead_letters", "/", "<dt>orders not_json</dt><dd>", "<dt>orders not_json</dt><dd>8"),
+    Planted("what it shows", "dead_letters", "/", "since the start</h2><dl><dt>", "since the start</h2><dl><dt>not "),
     Planted("what it shows", "dead_letters", "/page.css", "ul {", "section[aria-labelledby=dead] dd { display: none } ul {"),
     Planted("what it shows of a promoter", "lines", "/promoter", "named by", "not named by"),
     Planted("what it shows of a promoter", "progress", "/promoter", "<td>touches</td>", "<td>orders</td>"),

@@ -78,11 +78,12 @@ def run(browser, pictures):
         for name, check in CHECKS.items():
             check(browser)
             print(f"{name}: it is as it must be", flush=True)
-        scenes(browser, pictures)
         missed = [planted for planted in PLANTED if planted.words not in said_of(browser, planted)]
         for planted in missed:
             print(f"NOT found: {planted}; said was {said_of(browser, planted)!r}", flush=True)
         print(f"{len(PLANTED) - len(missed)} of {len(PLANTED)} planted faults are found", flush=True)
+        # Behind the faults: a connector that has restored has met no dead letters yet.
+        scenes(browser, pictures)
     except Fault as fault:
         print(fault)
         return False

@@ -109,6 +109,13 @@ fn feed_line(finding: &FeedFinding, now: UnixTime) -> ExplanationLine {
     let feed = finding.feed;
     let ago = |time: UnixTime| duration(now.0.saturating_sub(time.0).max(0));
     let complete = match finding.complete_before {
+        // Where no cursor is of what was read by this clock.
+        Some(time) if time > now && finding.parked.is_none() => {
+            let ahead = duration(time.0 - now.0);
+            return note(format!(
+                "{feed}: nothing is published before {time}, in {ahead}: it begins there by its start_from, or the clock was set back"
+            ));
+        }
         Some(time) => format!("complete to {time}, {} ago", ago(time)),
         None => return note(format!("{feed}: not begun yet")),
     };

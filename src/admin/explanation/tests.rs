@@ -45,6 +45,15 @@ fn text(findings: PromoterFindings) -> String {
 }
 
 #[test]
+fn a_feed_that_begins_later_is_not_told_to_be_complete() {
+    let ahead = FeedFinding { complete_before: Some(NOW.plus(61_200)), ..touches(Some(FeedCondition::OnTime)) };
+    let told = text(found(here(), known(None), vec![ahead]));
+    let line = "\n· touches: nothing is published before 2022-11-17T21:00:00Z, in 17h: it begins there by its start_from, or the clock \
+                was set back\n";
+    assert!(told.contains(line), "{told}");
+}
+
+#[test]
 fn what_stops_an_app_is_told_between_who_polls_and_how_far_it_is() {
     let cause = StatusCause {
         app: Some("wx1".to_owned()),

@@ -130,7 +130,7 @@ fn quota(status: &Status) -> Markup {
         section aria-labelledby="quota" tabindex="0" {
             h2 id="quota" { "Calls today" }
             table {
-                thead { tr { th scope="col" { "app" } th scope="col" { "interface" } th scope="col" { "by this instance" } th scope="col" { "the app has" } } }
+                thead { tr { th scope="col" { "app" } th scope="col" { "interface" } th scope="col" { "called here" } th scope="col" { "limit" } } }
                 tbody { @for quota in &status.quota { tr {
                     td { (quota.app) }
                     td { (quota.interface) }

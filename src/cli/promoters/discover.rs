@@ -2,7 +2,7 @@
 //! instances discover by.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
@@ -37,7 +37,9 @@ pub fn run(path: &Path, options: &DiscoverOptions) -> Result<(), Failure> {
     let until = options.bound.until();
     let discovering = async {
         let discovery = app::discovery(config, until, options.output.dry_run).await?;
-        Ok(discover_all(&discovery, options).await)
+        // Side by side, each for all of the time: one that does not answer holds up no other.
+        let apps = discovery.apps.iter().map(|app| discover_app(&discovery, app, options, until));
+        Ok(futures_util::future::join_all(apps).await)
     };
     // The registry tells by itself what has held it up, a moment after that.
     let bounded = async { tokio::time::timeout_at((until + LAST_WORDS).into(), discovering).await };
@@ -54,24 +56,27 @@ pub fn run(path: &Path, options: &DiscoverOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn discover_all(discovery: &Discovery, options: &DiscoverOptions) -> Vec<AppReport> {
-    let mut reports = Vec::new();
-    for app in &discovery.apps {
-        reports.push(discover_app(discovery, app, options).await);
-    }
-    reports
-}
-
-async fn discover_app(discovery: &Discovery, app: &DiscoveredApp, options: &DiscoverOptions) -> AppReport {
+async fn discover_app(
+    discovery: &Discovery,
+    app: &DiscoveredApp,
+    options: &DiscoverOptions,
+    until: Instant,
+) -> AppReport {
     let order = DiscoveryOrder { dry_run: options.output.dry_run, removes_all: options.remove };
     let app_id = app.client.app_id().to_string();
-    match discovery.discover(app, order).await {
-        Ok(DiscoveryPlan { counts, held_back_by, .. }) => AppReport { app_id, counts, held_back_by, error: None },
-        Err(error) => {
-            let (counts, error) = (DiscoveryCounts::default(), Some(with_causes(&error)));
-            AppReport { app_id, counts, held_back_by: None, error }
+    // The list is asked for as a running instance does it: until there is an answer.
+    let error = match tokio::time::timeout_at(until.into(), discovery.discover(app, order)).await {
+        Ok(Ok(DiscoveryPlan { counts, held_back_by, .. })) => {
+            return AppReport { app_id, counts, held_back_by, error: None };
         }
-    }
+        Ok(Err(error)) => with_causes(&error),
+        Err(_) => format!(
+            "no answer within {:?}: check tells whether the upstream serves this app; or its budget for getpromoter lets fewer calls \
+             through",
+            options.bound.timeout
+        ),
+    };
+    AppReport { app_id, counts: DiscoveryCounts::default(), held_back_by: None, error: Some(error) }
 }
 
 /// What was done, for programs.

@@ -30,7 +30,7 @@ impl Unjudged {
     /// In words, with its time as `shown` has it.
     pub fn in_words(self, shown: impl Fn(UnixTime) -> String) -> String {
         match self {
-            Unjudged::NotBegun => "it has not begun".to_owned(),
+            Unjudged::NotBegun => "it has not begun, or is not polled".to_owned(),
             Unjudged::NotPolled => "it is not polled".to_owned(),
             Unjudged::BeginsAt(start) => format!("it begins at {} only", shown(start)),
             Unjudged::CompleteTo(time) => format!("it is complete to {} only", shown(time)),

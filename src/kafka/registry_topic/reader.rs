@@ -12,7 +12,7 @@ use crate::model::shard::Shard;
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryReadError {
     #[error(
-        "topic {0} does not exist: a connector makes it when it runs for the first time; is topics.prefix as that one's?"
+        "topic {0} does not exist: a connector makes it when it runs for the first time, and topics create does; is topics.prefix as that one's?"
     )]
     Missing(String),
     #[error(transparent)]
