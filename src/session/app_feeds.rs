@@ -32,6 +32,7 @@ impl AppFeeds {
             feeds: PerFeed::new(|feed| self.polled[feed].filter(|_| is_wanted(feed)).map(begun)),
             refunds_lateness: refunds.settings.lateness,
             refunds_start: refunds.start_from,
+            registered_at: None,
         }
     }
 

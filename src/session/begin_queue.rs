@@ -19,6 +19,8 @@ use crate::poll::polled_feeds::PolledFeed;
 /// How many promoters begin together at most. Fewer in tests: it takes long to simulate as many as begin in several parts.
 pub(super) const BEGIN_MAX: usize = if cfg!(test) { 300 } else { 10_000 };
 
+/// How long before a promoter is told of his record counts, in seconds: as long as an outage of all instances may take.
+const REGISTERED_AGO_MAX: i64 = 3600;
 /// How far the clocks of two instances may be apart that both go by the upstream's, in seconds.
 const CLOCKS_APART: i64 = 2;
 
@@ -82,15 +84,23 @@ impl WaitingPromoter {
         WaitingPromoter { promoter, since: told, told }
     }
 
-    /// Where his feeds without a cursor begin that begin "now", where clocks tell `now`. Not at the time that is kept of him where he
-    /// has begun behind it, with another instance: what he has no cursor of, he was given later.
+    /// Where his feeds without a cursor begin that begin "now", where clocks tell `now`.
+    ///
+    /// Where the registry's record of him was written: whoever wrote it was answered then, and what happens to instances until one of
+    /// them begins with him is nothing to him. But not behind when he was told of, should the writer's clock be ahead, nor long
+    /// before: a record that was copied from another cluster is no reason to publish its past.
+    ///
+    /// Else, and where that is later, at the time that is kept of him; but not where he has begun behind that, with another instance:
+    /// what he has no cursor of, he was given later.
     pub fn begins_at(&self, cursors: &Cursors, now: UnixTime) -> UnixTime {
-        let since = moment(self.since, now);
+        let (since, told) = (moment(self.since, now), moment(self.told, now));
         let has_begun_behind = Feed::ALL.into_iter().any(|feed| {
             let begins_now = self.promoter.feeds[feed].is_some_and(|plan| plan.start_from == StartFrom::Now);
             begins_now && cursors[feed].is_some_and(|cursor| cursor.polled && cursor.start > since.plus(CLOCKS_APART))
         });
-        if has_begun_behind { moment(self.told, now) } else { since }
+        let kept = if has_begun_behind { told } else { since };
+        let registered = self.promoter.registered_at.filter(|at| *at >= told.minus(REGISTERED_AGO_MAX));
+        registered.map_or(kept, |at| at.min(kept))
     }
 }
 
@@ -135,30 +145,51 @@ mod tests {
     use crate::model::pacing::PollSettings;
     use crate::session::polled_promoter::FeedPlan;
 
-    #[tokio::test(start_paused = true)]
-    async fn who_has_begun_elsewhere_behind_the_time_that_is_kept_of_him_begins_another_feed_when_it_was_told() {
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+
+    /// Told of now, where a time of 100 seconds ago is kept of him.
+    async fn waiting(registered_at: Option<UnixTime>) -> WaitingPromoter {
         let every = Duration::from_secs(60);
         let settings = PollSettings { every, idle_every: every, lateness: 600 };
         let plan = Some(FeedPlan { settings, start_from: StartFrom::Now });
         let feeds = PerFeed { touches: plan, orders: plan, ..PerFeed::default() };
         let promoter = Promoter::from_key("wx1/o1").unwrap();
-        let promoter = PolledPromoter { promoter, feeds, refunds_lateness: 600, refunds_start: StartFrom::Now };
-        let kept = Instant::now();
+        let (refunds_lateness, refunds_start) = (600, StartFrom::Now);
+        let promoter = PolledPromoter { promoter, feeds, refunds_lateness, refunds_start, registered_at };
+        let since = Instant::now();
         tokio::time::sleep(Duration::from_secs(100)).await;
-        let waiting = WaitingPromoter { promoter, since: kept, told: Instant::now() };
-        let now = UnixTime(1_700_000_000);
-        let begun =
-            |start: UnixTime| Cursors { touches: Some(Cursor::begin(Feed::Touches, start)), ..Cursors::default() };
-        let kept = now.minus(100);
+        WaitingPromoter { promoter, since, told: Instant::now() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_begun_elsewhere_behind_the_time_that_is_kept_of_him_begins_another_feed_when_it_was_told() {
+        let waiting = waiting(None).await;
+        let begun = |cursor| Cursors { touches: Some(cursor), ..Cursors::default() };
+        let kept = NOW.minus(100);
         for (cursors, begins_at) in [
             (Cursors::default(), kept),
-            (begun(kept.minus(3600)), kept),
-            (begun(kept.plus(2)), kept),
-            (begun(kept.plus(3)), now),
+            (begun(Cursor::begin(Feed::Touches, kept.minus(3600))), kept),
+            (begun(Cursor::begin(Feed::Touches, kept.plus(2))), kept),
+            (begun(Cursor::begin(Feed::Touches, kept.plus(3))), NOW),
             // What is only remembered was begun by nobody.
-            (Cursors { touches: Some(Cursor::memory(kept.plus(3))), ..Cursors::default() }, kept),
+            (begun(Cursor::memory(kept.plus(3))), kept),
         ] {
-            assert_eq!(waiting.begins_at(&cursors, now), begins_at, "{cursors:?}");
+            assert_eq!(waiting.begins_at(&cursors, NOW), begins_at, "{cursors:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_registered_begins_where_his_record_was_written_unless_that_is_later_or_long_ago() {
+        let kept = NOW.minus(100);
+        for (registered_at, begins_at) in [
+            (kept.minus(1), kept.minus(1)),
+            (NOW.minus(3600), NOW.minus(3600)),
+            (NOW.minus(3601), kept),
+            (kept.plus(1), kept),
+            (NOW.plus(60), kept),
+        ] {
+            let waiting = waiting(Some(registered_at)).await;
+            assert_eq!(waiting.begins_at(&Cursors::default(), NOW), begins_at, "{registered_at}");
         }
     }
 }

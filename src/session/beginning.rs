@@ -140,11 +140,6 @@ impl PolledPromoter {
         feed_begins || (self.begins_memory(cursors) && self.refunds_start == StartFrom::Now)
     }
 
-    /// Whether orders meet refunds that nobody polls.
-    fn meets_refunds(&self) -> bool {
-        self.feeds.orders.is_some() && self.feeds.refunds.is_none()
-    }
-
     fn begins_memory(&self, cursors: &Cursors) -> bool {
         self.meets_refunds() && cursors.refunds.is_none()
     }

@@ -16,6 +16,8 @@ pub(crate) struct PolledPromoter {
     /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
     pub refunds_lateness: i64,
     pub refunds_start: StartFrom,
+    /// When the registry's record of him was written, by the clock of whoever wrote it, where it has one.
+    pub registered_at: Option<UnixTime>,
 }
 
 /// How one feed is polled, and where it begins if it never was.
@@ -29,7 +31,12 @@ impl PolledPromoter {
     /// Whether something of it begins "now" where it has no cursor.
     pub(super) fn may_begin_now(&self) -> bool {
         let begins_now = |feed| self.feeds[feed].is_some_and(|plan| plan.start_from == StartFrom::Now);
-        Feed::ALL.into_iter().any(begins_now) || self.refunds_start == StartFrom::Now
+        Feed::ALL.into_iter().any(begins_now) || (self.meets_refunds() && self.refunds_start == StartFrom::Now)
+    }
+
+    /// Whether orders meet refunds that nobody polls.
+    pub(super) fn meets_refunds(&self) -> bool {
+        self.feeds.orders.is_some() && self.feeds.refunds.is_none()
     }
 
     /// Notes the feeds that began elsewhere than `start_from` says now. What "now" was when a feed began nobody knows any more,

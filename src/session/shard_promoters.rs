@@ -13,12 +13,13 @@ use crate::model::promoter::Promoter;
 use crate::model::removal::{Removal, RemovalStep};
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
+use crate::model::time::{UnixMillis, UnixTime};
 use crate::registry::event::RegistryEvent;
 use crate::registry::known::KnownPromoter;
 use crate::registry::record::RegistryContent;
 use crate::registry::removed::{KnownClocks, RemovedPromoters};
 use crate::registry::table::{
-    ConfiguredPromoter, EffectivePromoter, PromoterSource, PromoterTable, SourceUpdate, TableChange,
+    ConfiguredPromoter, EffectivePromoter, MergedPromoter, PromoterSource, PromoterTable, SourceUpdate, TableChange,
 };
 
 /// How many apps are named that the registry knows and the configuration doesn't.
@@ -35,6 +36,12 @@ pub(super) struct ShardPromoters {
     /// How many of each that is polled are paused.
     paused: HashMap<AssignedShard, PausedPromoters>,
     unknown_apps: UnknownApps,
+}
+
+/// A promoter whom somebody names.
+struct NamedPromoter {
+    effective: EffectivePromoter,
+    registered_at: Option<UnixTime>,
 }
 
 /// Apps that the registry knows and the configuration doesn't, as far as they were named.
@@ -144,7 +151,7 @@ impl ShardPromoters {
                 };
                 let effective = merged.effective();
                 paused.note(apps, promoter, None, Some(effective));
-                changes[index].polled.extend(polled(&apps[index], promoter, effective));
+                changes[index].polled.extend(polled(&apps[index], promoter, NamedPromoter::of(merged)));
             }
             self.paused.insert(*shard, paused);
         }
@@ -192,21 +199,19 @@ impl ShardPromoters {
     pub fn take(&mut self, apps: &[PolledApp], assigned: AssignedShard, events: Vec<RegistryEvent>) -> RegistryNews {
         let Some(table) = self.tables.get_mut(&assigned) else { return Default::default() };
         // The last word on each counts.
-        let (mut last, paused) = (HashMap::new(), self.paused.entry(assigned).or_default());
+        let (mut last, paused) = (HashSet::new(), self.paused.entry(assigned).or_default());
         let SaidBeside { unreadable, rewinds } = apply(table, events, |promoter, change| {
             paused.change(apps, &promoter, change);
-            last.extend(polled_from_now_on(change).map(|effective| (promoter, effective)));
-        });
-        let removed = self.removed.entry(assigned).or_default();
-        let returned =
-            last.iter().filter_map(|(promoter, effective)| removed.note(promoter, effective.is_some())).collect();
-        // The polls of whoever is asked again end, and begin again by the cursor that this leaves.
-        if let Some(table) = self.tables.get(&assigned) {
-            for (promoter, ..) in &rewinds {
-                let effective = || table.get(promoter).map(|merged| merged.effective());
-                last.entry(promoter.clone()).or_insert_with(effective);
+            if change != TableChange::Unchanged {
+                last.insert(promoter);
             }
-        }
+        });
+        let mut last: HashMap<Promoter, Option<NamedPromoter>> =
+            last.into_iter().map(|promoter| named_in(table, promoter)).collect();
+        let removed = self.removed.entry(assigned).or_default();
+        let returned = last.iter().filter_map(|(promoter, named)| removed.note(promoter, named.is_some())).collect();
+        // The polls of whoever is asked again end, and begin again by the cursor that this leaves.
+        last.extend(rewinds.iter().map(|(promoter, ..)| named_in(table, promoter.clone())));
         let mut changes = self.changes(apps, last);
         add_rewinds(apps, rewinds, &mut changes);
         RegistryNews { changes, returned, unreadable }
@@ -227,10 +232,11 @@ impl ShardPromoters {
             let Some((assigned, table)) = tables.get_mut(&Shard::of(&promoter, partitions)) else { continue };
             let change = table.apply(&promoter, update);
             self.paused.entry(*assigned).or_default().change(apps, &promoter, change);
-            if let Some(effective) = polled_from_now_on(change) {
+            if change != TableChange::Unchanged {
+                let (promoter, named) = named_in(table, promoter);
                 let removed = self.removed.entry(*assigned).or_default();
-                returned.entry(*assigned).or_default().extend(removed.note(&promoter, effective.is_some()));
-                changed.insert(promoter, effective);
+                returned.entry(*assigned).or_default().extend(removed.note(&promoter, named.is_some()));
+                changed.insert(promoter, named);
             }
         }
         (self.changes(apps, changed), returned.into_iter().collect())
@@ -243,19 +249,25 @@ impl ShardPromoters {
         merged.is_some_and(|merged| merged.is_configured && merged.start_from.source != Some(PromoterSource::Registry))
     }
 
-    fn changes(&mut self, apps: &[PolledApp], last: HashMap<Promoter, Option<EffectivePromoter>>) -> AppChanges {
+    fn changes(&mut self, apps: &[PolledApp], last: HashMap<Promoter, Option<NamedPromoter>>) -> AppChanges {
         let mut changes = unchanged(apps);
-        for (promoter, effective) in last {
+        for (promoter, named) in last {
             let Some(index) = app_of(apps, &promoter) else {
                 self.unknown_apps.say(promoter.app_id());
                 continue;
             };
-            match effective.and_then(|effective| polled(&apps[index], &promoter, effective)) {
+            match named.and_then(|named| polled(&apps[index], &promoter, named)) {
                 Some(polled) => changes[index].polled.push(polled),
                 None => changes[index].gone.push(promoter),
             }
         }
         changes
+    }
+}
+
+impl NamedPromoter {
+    fn of(merged: MergedPromoter<'_>) -> NamedPromoter {
+        NamedPromoter { effective: merged.effective(), registered_at: merged.updated_at.map(UnixMillis::as_seconds) }
     }
 }
 
@@ -309,13 +321,10 @@ fn apply(
     SaidBeside { unreadable, rewinds }
 }
 
-/// How a promoter is polled from now on, where that is otherwise than before; nothing within for no longer.
-fn polled_from_now_on(change: TableChange) -> Option<Option<EffectivePromoter>> {
-    match change {
-        TableChange::Unchanged => None,
-        TableChange::Added(effective) | TableChange::Changed { to: effective, .. } => Some(Some(effective)),
-        TableChange::Removed(_) => Some(None),
-    }
+/// What a table says of a promoter; nothing where nobody names him.
+fn named_in(table: &PromoterTable, promoter: Promoter) -> (Promoter, Option<NamedPromoter>) {
+    let named = table.get(&promoter).map(NamedPromoter::of);
+    (promoter, named)
 }
 
 fn app_of(apps: &[PolledApp], promoter: &Promoter) -> Option<usize> {
@@ -323,7 +332,7 @@ fn app_of(apps: &[PolledApp], promoter: &Promoter) -> Option<usize> {
 }
 
 /// The promoter as its app polls it, unless it is paused.
-fn polled(app: &PolledApp, promoter: &Promoter, effective: EffectivePromoter) -> Option<PolledPromoter> {
-    let EffectivePromoter { feeds, start_from, is_paused } = effective;
-    (!is_paused).then(|| app.feeds.polled_for(promoter.clone(), feeds, start_from))
+fn polled(app: &PolledApp, promoter: &Promoter, named: NamedPromoter) -> Option<PolledPromoter> {
+    let NamedPromoter { effective: EffectivePromoter { feeds, start_from, is_paused }, registered_at } = named;
+    (!is_paused).then(|| PolledPromoter { registered_at, ..app.feeds.polled_for(promoter.clone(), feeds, start_from) })
 }

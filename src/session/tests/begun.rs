@@ -236,6 +236,23 @@ async fn those_who_are_registered_while_many_begin_begin_where_they_were_registe
     assert!(late.iter().all(|late| *late <= 1), "seconds behind the registration: {late:?}");
 }
 
+/// His record stands in the shard when somebody takes that up.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_registered_while_nobody_polls_his_shard_begins_where_his_record_was_written() {
+    let registered = NOW.plus(10);
+    let durable = while_three_parts_begin(async |group, _| {
+        (0..PARTITIONS).for_each(|partition| group.take_away(Shard(partition), "two"));
+        tokio::time::sleep(10 * SECOND).await;
+        let updated_at = UnixMillis(registered.0 * 1000 + 999);
+        let record = PromoterRecord { updated_at, ..PromoterRecord::default() };
+        group.register(&named(THREE_PARTS), Some(record));
+        tokio::time::sleep(MINUTE).await;
+        (0..PARTITIONS).for_each(|partition| group.take_away(Shard(partition), "one"));
+    })
+    .await;
+    assert_eq!(starts_by_promoter(&durable)[&named(THREE_PARTS)], registered);
+}
+
 /// Whoever had not begun when the log was opened again begins where the others did.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_is_opened_again_while_many_begin_moves_nobodys_now() {
