@@ -4,6 +4,7 @@ use super::{FeedPlan, PolledPromoter};
 use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
+use crate::model::time::UnixTime;
 
 /// How an app's feeds are polled for a promoter of whom nothing else is said.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ impl AppFeeds {
             feeds: PerFeed::new(|feed| self.polled[feed].filter(|_| is_wanted(feed)).map(begun)),
             refunds_lateness: refunds.settings.lateness,
             refunds_start: refunds.start_from,
-            registered_at: None,
+            registered_at: UnixTime(0).into(),
         }
     }
 

@@ -29,8 +29,8 @@ const CLOCKS_APART: i64 = 2;
 pub(super) struct WaitingPromoter {
     pub promoter: PolledPromoter,
     pub since: Instant,
-    /// When that was told, which is later where an earlier time was kept of him.
-    told: Instant,
+    /// How many seconds later that was told, where an earlier time was kept of him. Packed, for a million may wait.
+    told_later: u32,
 }
 
 /// Promoters that came together.
@@ -75,13 +75,21 @@ impl BeginGroup {
 
     /// Those of whom an earlier time is kept have waited since then, unless that is longer ago than `forget`.
     pub fn wait_since(&mut self, times: &BeginTimes, forget: Duration) {
-        times.take(self.waiting.iter_mut().map(|waiting| (&waiting.promoter.promoter, &mut waiting.since)), forget);
+        let told = self.waiting.iter_mut().map(|WaitingPromoter { promoter, since, told_later }| {
+            let put_back = move |first: Instant| {
+                let later = since.saturating_duration_since(first).as_secs();
+                *told_later = told_later.saturating_add(u32::try_from(later).unwrap_or(u32::MAX));
+                *since = first.min(*since);
+            };
+            (&promoter.promoter, put_back)
+        });
+        times.take(told, forget);
     }
 }
 
 impl WaitingPromoter {
     pub fn new(promoter: PolledPromoter, told: Instant) -> WaitingPromoter {
-        WaitingPromoter { promoter, since: told, told }
+        WaitingPromoter { promoter, since: told, told_later: 0 }
     }
 
     /// Where his feeds without a cursor begin that begin "now", where clocks tell `now`.
@@ -93,14 +101,15 @@ impl WaitingPromoter {
     /// Else, and where that is later, at the time that is kept of him; but not where he has begun behind that, with another instance:
     /// what he has no cursor of, he was given later.
     pub fn begins_at(&self, cursors: &Cursors, now: UnixTime) -> UnixTime {
-        let (since, told) = (moment(self.since, now), moment(self.told, now));
+        let since = moment(self.since, now);
+        let told = since.plus(self.told_later.into());
         let has_begun_behind = Feed::ALL.into_iter().any(|feed| {
             let begins_now = self.promoter.feeds[feed].is_some_and(|plan| plan.start_from == StartFrom::Now);
             begins_now && cursors[feed].is_some_and(|cursor| cursor.polled && cursor.start > since.plus(CLOCKS_APART))
         });
         let kept = if has_begun_behind { told } else { since };
-        let registered = self.promoter.registered_at.filter(|at| *at >= told.minus(REGISTERED_AGO_MAX));
-        registered.map_or(kept, |at| at.min(kept))
+        let registered = UnixTime::from(self.promoter.registered_at);
+        if registered >= told.minus(REGISTERED_AGO_MAX) { registered.min(kept) } else { kept }
     }
 }
 
@@ -148,22 +157,26 @@ mod tests {
     const NOW: UnixTime = UnixTime(1_700_000_000);
 
     /// Told of now, where a time of 100 seconds ago is kept of him.
-    async fn waiting(registered_at: Option<UnixTime>) -> WaitingPromoter {
+    async fn waiting(registered_at: UnixTime) -> WaitingPromoter {
         let every = Duration::from_secs(60);
         let settings = PollSettings { every, idle_every: every, lateness: 600 };
         let plan = Some(FeedPlan { settings, start_from: StartFrom::Now });
         let feeds = PerFeed { touches: plan, orders: plan, ..PerFeed::default() };
         let promoter = Promoter::from_key("wx1/o1").unwrap();
         let (refunds_lateness, refunds_start) = (600, StartFrom::Now);
+        let registered_at = registered_at.into();
         let promoter = PolledPromoter { promoter, feeds, refunds_lateness, refunds_start, registered_at };
-        let since = Instant::now();
+        let (times, since) = (BeginTimes::default(), Instant::now());
+        times.keep([(promoter.promoter.clone(), since)]);
         tokio::time::sleep(Duration::from_secs(100)).await;
-        WaitingPromoter { promoter, since, told: Instant::now() }
+        let mut group = BeginGroup::new([WaitingPromoter::new(promoter, Instant::now())]);
+        group.wait_since(&times, Duration::from_secs(3600));
+        group.next_part().remove(0)
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_begun_elsewhere_behind_the_time_that_is_kept_of_him_begins_another_feed_when_it_was_told() {
-        let waiting = waiting(None).await;
+        let waiting = waiting(UnixTime(0)).await;
         let begun = |cursor| Cursors { touches: Some(cursor), ..Cursors::default() };
         let kept = NOW.minus(100);
         for (cursors, begins_at) in [
@@ -188,7 +201,7 @@ mod tests {
             (kept.plus(1), kept),
             (NOW.plus(60), kept),
         ] {
-            let waiting = waiting(Some(registered_at)).await;
+            let waiting = waiting(registered_at).await;
             assert_eq!(waiting.begins_at(&Cursors::default(), NOW), begins_at, "{registered_at}");
         }
     }

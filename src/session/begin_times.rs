@@ -27,18 +27,17 @@ impl BeginTimes {
         }
     }
 
-    /// Puts each time back to the one that is kept of its promoter, if that is earlier. It is kept no longer, nor is any that has been
-    /// longer than `forget`.
-    pub fn take<'a>(&self, told: impl Iterator<Item = (&'a Promoter, &'a mut Instant)>, forget: Duration) {
+    /// Tells the time that is kept of each promoter, if there is one. It is kept no longer, nor is any that has been longer than `forget`.
+    pub fn take<'a>(&self, promoters: impl Iterator<Item = (&'a Promoter, impl FnOnce(Instant))>, forget: Duration) {
         let mut kept = self.0.lock();
         kept.retain(|_, since| since.elapsed() < forget);
         if kept.is_empty() {
             // As nearly always, where there may be a million who are told of.
             return;
         }
-        for (promoter, since) in told {
+        for (promoter, tell) in promoters {
             if let Some(first) = kept.remove(promoter) {
-                *since = first.min(*since);
+                tell(first);
             }
         }
         if kept.is_empty() {
@@ -64,7 +63,8 @@ mod tests {
         times.keep([(one.clone(), at(3))]);
         let told = |seconds| {
             let mut told = [at(seconds); 2];
-            times.take([&one, &two].into_iter().zip(&mut told), Duration::from_secs(1));
+            let promoters = [&one, &two].into_iter().zip(&mut told);
+            times.take(promoters.map(|(promoter, told)| (promoter, |first| *told = first)), Duration::from_secs(1));
             told
         };
         assert_eq!(told(5), [at(1), at(5)]);
@@ -79,7 +79,7 @@ mod tests {
             times.keep([(promoter.clone(), began)]);
             tokio::time::sleep_until(began + Duration::from_secs(seconds)).await;
             let mut told = Instant::now();
-            times.take([(&promoter, &mut told)].into_iter(), forget);
+            times.take([(&promoter, |first| told = first)].into_iter(), forget);
             told - began
         };
         assert_eq!(told_after(3599).await, Duration::ZERO);

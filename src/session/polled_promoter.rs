@@ -5,7 +5,7 @@ use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::Promoter;
 use crate::model::state::Cursors;
-use crate::model::time::UnixTime;
+use crate::model::time::{PackedTime, UnixTime};
 
 /// What is polled for one promoter.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub(crate) struct PolledPromoter {
     /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
     pub refunds_lateness: i64,
     pub refunds_start: StartFrom,
-    /// When the registry's record of him was written, by the clock of whoever wrote it, where it has one.
-    pub registered_at: Option<UnixTime>,
+    /// When the registry's record of him was written, by the clock of whoever wrote it; 1970 where it has none.
+    pub registered_at: PackedTime,
 }
 
 /// How one feed is polled, and where it begins if it never was.

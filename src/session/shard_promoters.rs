@@ -13,7 +13,7 @@ use crate::model::promoter::Promoter;
 use crate::model::removal::{Removal, RemovalStep};
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
-use crate::model::time::{UnixMillis, UnixTime};
+use crate::model::time::PackedTime;
 use crate::registry::event::RegistryEvent;
 use crate::registry::known::KnownPromoter;
 use crate::registry::record::RegistryContent;
@@ -41,7 +41,7 @@ pub(super) struct ShardPromoters {
 /// A promoter whom somebody names.
 struct NamedPromoter {
     effective: EffectivePromoter,
-    registered_at: Option<UnixTime>,
+    registered_at: PackedTime,
 }
 
 /// Apps that the registry knows and the configuration doesn't, as far as they were named.
@@ -267,7 +267,10 @@ impl ShardPromoters {
 
 impl NamedPromoter {
     fn of(merged: MergedPromoter<'_>) -> NamedPromoter {
-        NamedPromoter { effective: merged.effective(), registered_at: merged.updated_at.map(UnixMillis::as_seconds) }
+        NamedPromoter {
+            effective: merged.effective(),
+            registered_at: merged.updated_at.unwrap_or_default().as_seconds().into(),
+        }
     }
 }
 

@@ -88,7 +88,13 @@ fn touches_only(plan: FeedPlan) -> PerFeed<Option<FeedPlan>> {
 
 fn promoter(feeds: PerFeed<Option<FeedPlan>>) -> PolledPromoter {
     let promoter = Promoter::from_key("wx1/o1").unwrap();
-    PolledPromoter { promoter, feeds, refunds_lateness: 600, refunds_start: StartFrom::Now, registered_at: None }
+    PolledPromoter {
+        promoter,
+        feeds,
+        refunds_lateness: 600,
+        refunds_start: StartFrom::Now,
+        registered_at: UnixTime(0).into(),
+    }
 }
 
 fn pipeline(upstream: &(impl Transport + Clone), promoter: PolledPromoter) -> PollPipeline {
