@@ -66,7 +66,8 @@ pub struct AddOptions {
     /// What is polled, such as touches,orders; "default" for what the configuration says.
     #[arg(long, value_name = "FEEDS", value_parser = names::feeds)]
     pub feeds: Option<FeedSet>,
-    /// Since when facts are published: now, earliest, or a time in RFC 3339; "default" for what the configuration says.
+    /// Since when facts are published: now, earliest, or a time in RFC 3339; "default" for what the configuration says. It acts on
+    /// feeds that were never polled; those that were are asked again by rewind.
     #[arg(long, value_name = "START", value_parser = names::start_from)]
     pub start_from: Option<names::GivenStart>,
     /// A note on the promoters; those that are given take the place of all they had.

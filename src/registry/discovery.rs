@@ -118,6 +118,8 @@ pub struct DiscoveryPlan {
     pub counts: DiscoveryCounts,
     /// Only where somebody stays for it.
     pub held_back_by: Option<HeldBack>,
+    /// Who is listed no longer, in their order: they are removed, or held back.
+    pub missing: Vec<Promoter>,
 }
 
 impl DiscoveryPlan {
@@ -176,7 +178,8 @@ impl DiscoveryPlan {
 
     /// Those that are not listed.
     fn miss(&mut self, list: &DiscoveryList, table: &PromoterTable, limit: RemovalLimit) {
-        let missing = Missing::of(list, table);
+        let mut missing = Missing::of(list, table);
+        missing.polled.sort();
         let held_back_by = if list.listed.is_empty() {
             Some(HeldBack::Empty)
         } else if list.unreadable > 0 {
@@ -198,13 +201,14 @@ impl DiscoveryPlan {
         match held_back_by {
             None => {
                 self.counts.removed = missing.polled.len();
-                self.writes.extend(missing.polled.into_iter().map(|promoter| (promoter, None)));
+                self.writes.extend(missing.polled.iter().map(|promoter| (promoter.clone(), None)));
             }
             Some(why) => {
                 self.counts.held_back = missing.polled.len();
                 self.held_back_by = (self.counts.held_back > 0).then_some(why);
             }
         }
+        self.missing = missing.polled;
     }
 }
 

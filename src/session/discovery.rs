@@ -111,7 +111,7 @@ impl Discovery {
         let (mut pause, mut reported) = (FIRST_AFTER.min(every), None);
         loop {
             tokio::time::sleep(pause).await;
-            pause = match self.discover(app, DiscoveryOrder::default()).await {
+            pause = match self.discover(app, DiscoveryOrder::default(), &CancellationToken::new()).await {
                 Ok(plan) => {
                     app.report(&plan, &mut reported);
                     every
@@ -127,13 +127,17 @@ impl Discovery {
     }
 
     /// Reads the list of an app, then what is registered, and writes what that comes to. The registry is read last, so that what an
-    /// operator has said meanwhile is seen.
+    /// operator has said meanwhile is seen. `give_up` ends the waiting for the list, which goes on until there is an answer.
     ///
     /// # Errors
     /// [`DiscoveryError`]; nothing is written then, or part of it.
-    pub async fn discover(&self, app: &DiscoveredApp, order: DiscoveryOrder) -> Result<DiscoveryPlan, DiscoveryError> {
-        // Whoever does not want to wait any more drops it.
-        let list = app.client.promoter_list(&CancellationToken::new()).await.map_err(DiscoveryError::List)?;
+    pub async fn discover(
+        &self,
+        app: &DiscoveredApp,
+        order: DiscoveryOrder,
+        give_up: &CancellationToken,
+    ) -> Result<DiscoveryPlan, DiscoveryError> {
+        let list = app.client.promoter_list(give_up).await.map_err(DiscoveryError::List)?;
         let list = app.discovery_list(list);
         let table = self.topic.read(app.client.app_id().clone()).await?;
         let limit = match order.removes_all {

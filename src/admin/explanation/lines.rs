@@ -41,7 +41,9 @@ fn registration(findings: &PromoterFindings) -> Option<ExplanationLine> {
             let promoter = &findings.promoter;
             let is_read = findings.causes.iter().all(|cause| cause.code != REGISTRY_HELD_UP);
             Some(trouble(match is_read {
-                true => format!("nobody has registered this promoter: promoters add {promoter} does"),
+                true => format!(
+                    "nobody has registered this promoter, or the record can't be read (promoters list names those): promoters add {promoter} does"
+                ),
                 false => "nobody has registered this promoter, as far as the registry can be read now".to_owned(),
             }))
         }

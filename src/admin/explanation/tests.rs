@@ -159,7 +159,9 @@ fn who_is_paused_is_told_by_whom_and_that_nothing_is_lost() {
 fn whom_nobody_names_has_nothing_to_lose_unless_there_is_progress() {
     let never = Explanation::of(found(here(), FoundRegistration::Nobody, vec![]));
     assert_eq!(never.sources.as_deref(), Some(&[][..]));
-    assert!(never.text().contains("✗ nobody has registered this promoter: promoters add wx1/oABC does"));
+    assert!(never.text().contains(
+        "✗ nobody has registered this promoter, or the record can't be read (promoters list names those): promoters add wx1/oABC does"
+    ));
     assert!(never.text().contains("nothing of it was ever published"));
     let held_up = StatusCause::new(REGISTRY_HELD_UP, Severity::Note, "end it");
     let unread = PromoterFindings { causes: vec![held_up], ..found(here(), FoundRegistration::Nobody, vec![]) };

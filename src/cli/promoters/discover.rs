@@ -2,19 +2,26 @@
 //! instances discover by.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::{DiscoverOptions, names};
 use crate::app;
 use crate::cli::{self, Failure, stdout};
 use crate::config::Config;
 use crate::registry::discovery::{DiscoveryCounts, DiscoveryPlan, HeldBack};
-use crate::session::discovery::{DiscoveredApp, Discovery, DiscoveryOrder};
+use crate::session::discovery::{DiscoveredApp, Discovery, DiscoveryError, DiscoveryOrder};
 use crate::telemetry::{last_words, log};
-use crate::text::with_causes;
+use crate::text::{self, with_causes};
+use crate::upstream::client::PromoterListError;
+use crate::upstream::error::CallError;
+
+/// Of how many promoters it is said by name that they are listed no longer; `--json` names all.
+const NAMED_MAX: usize = 10;
 
 /// What a reading that was not done in time takes to find out why.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -37,11 +44,19 @@ pub fn run(path: &Path, options: &DiscoverOptions) -> Result<(), Failure> {
     let until = options.bound.until();
     let discovering = async {
         let discovery = app::discovery(config, until, options.output.dry_run).await?;
+        let give_up = CancellationToken::new();
         // Side by side, each for all of the time: one that does not answer holds up no other.
-        let apps = discovery.apps.iter().map(|app| discover_app(&discovery, app, options, until));
-        Ok(futures_util::future::join_all(apps).await)
+        let apps = discovery.apps.iter().map(|app| discover_app(&discovery, app, options, &give_up));
+        let mut reports = pin!(futures_util::future::join_all(apps));
+        Ok(match tokio::time::timeout_at(until.into(), &mut reports).await {
+            Ok(reports) => reports,
+            // The registry tells by itself what has held it up, a moment after that.
+            Err(_) => {
+                give_up.cancel();
+                reports.await
+            }
+        })
     };
-    // The registry tells by itself what has held it up, a moment after that.
     let bounded = async { tokio::time::timeout_at((until + LAST_WORDS).into(), discovering).await };
     let apps: anyhow::Result<Vec<AppReport>> =
         cli::runtime()?.block_on(bounded).context("discovery has not come to its end in time")?;
@@ -60,23 +75,30 @@ async fn discover_app(
     discovery: &Discovery,
     app: &DiscoveredApp,
     options: &DiscoverOptions,
-    until: Instant,
+    give_up: &CancellationToken,
 ) -> AppReport {
     let order = DiscoveryOrder { dry_run: options.output.dry_run, removes_all: options.remove };
     let app_id = app.client.app_id().to_string();
     // The list is asked for as a running instance does it: until there is an answer.
-    let error = match tokio::time::timeout_at(until.into(), discovery.discover(app, order)).await {
-        Ok(Ok(DiscoveryPlan { counts, held_back_by, .. })) => {
-            return AppReport { app_id, counts, held_back_by, error: None };
+    let error = match discovery.discover(app, order, give_up).await {
+        Ok(DiscoveryPlan { counts, held_back_by, missing, .. }) => {
+            let missing = missing.iter().map(|promoter| promoter.promoter_id().to_owned()).collect();
+            return AppReport { app_id, counts, missing, held_back_by, error: None };
         }
-        Ok(Err(error)) => with_causes(&error),
-        Err(_) => format!(
+        Err(DiscoveryError::List(PromoterListError::Call(CallError::Cancelled))) => format!(
             "no answer within {:?}: check tells whether the upstream serves this app; or its budget for getpromoter lets fewer calls \
              through",
             options.bound.timeout
         ),
+        Err(error) => with_causes(&error),
     };
-    AppReport { app_id, counts: DiscoveryCounts::default(), held_back_by: None, error: Some(error) }
+    AppReport {
+        app_id,
+        counts: DiscoveryCounts::default(),
+        missing: Vec::new(),
+        held_back_by: None,
+        error: Some(error),
+    }
 }
 
 /// What was done, for programs.
@@ -92,6 +114,8 @@ struct AppReport {
     /// All are 0 where there is an error, so that programs find the same fields there.
     #[serde(flatten)]
     counts: DiscoveryCounts,
+    /// The ids of those who are listed no longer, whether they are removed or held back.
+    missing: Vec<String>,
     #[serde(skip)]
     held_back_by: Option<HeldBack>,
     error: Option<String>,
@@ -103,14 +127,17 @@ impl DiscoverReport {
     }
 
     fn text(&self) -> String {
-        let mut text = String::new();
-        for AppReport { app_id, counts, error, .. } in &self.apps {
-            text += &match error {
+        let mut told_of_all = String::new();
+        for AppReport { app_id, counts, missing, error, .. } in &self.apps {
+            told_of_all += &match error {
                 None => format!("{app_id}: {}\n", told(counts)),
                 Some(error) => format!("{app_id}: {error}\n"),
             };
+            if !missing.is_empty() {
+                told_of_all += &format!("  listed no longer: {}\n", text::first_few(missing.iter(), NAMED_MAX));
+            }
         }
-        text + if self.dry_run { "dry run: nothing was written\n" } else { "" }
+        told_of_all + if self.dry_run { "dry run: nothing was written\n" } else { "" }
     }
 
     fn tell_held_back(&self) {

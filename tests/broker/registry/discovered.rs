@@ -30,6 +30,7 @@ pub fn are_polled_and_stay_removed(context: &Context) -> Result<()> {
     })?;
     let counts = discovered(context, &["--dry-run"])?;
     ensure!(counts["unchanged"] == PROMOTERS && counts["found"] == 0, "the same rules on the command line: {counts}");
+    beside_an_app_without_an_answer(context, &config)?;
 
     shown(context, &["remove", &format!("wx_simulated/{removed}")])?;
     let counts = discovered(context, &[])?;
@@ -50,6 +51,23 @@ pub fn are_polled_and_stay_removed(context: &Context) -> Result<()> {
     ensure!(!list.contains(&removed) && list.lines().count() == PROMOTERS - 1, "{list}");
     ensure!(events_of(context, &removed)? == before, "whoever was removed is not polled");
     two.must_run()
+}
+
+/// The other app's list is told all the same.
+fn beside_an_app_without_an_answer(context: &Context, config: &str) -> Result<()> {
+    let dead = "apps = [\n    { app_id = \"wx_dead\", secret = \"s\", base_url = \"http://127.0.0.1:9\", promoters = [\"oX\"] },";
+    std::fs::write(context.directory().join("dead.toml"), config.replacen("apps = [", dead, 1))?;
+    let output = Command::new(BINARY)
+        .args(["promoters", "discover", "--dry-run", "--json", "--config", "dead.toml", "--timeout", "5s"])
+        .current_dir(context.directory())
+        .output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("no report: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let (dead, alive) = (&report["apps"][0], &report["apps"][1]);
+    let told = dead["error"].as_str().is_some_and(|error| error.starts_with("no answer within 5s"));
+    ensure!(told && alive["error"].is_null() && alive["unchanged"] == PROMOTERS, "{report}");
+    ensure!(output.status.code() == Some(1), "{}", output.status);
+    Ok(())
 }
 
 /// Whose touches are published.
