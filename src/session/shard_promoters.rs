@@ -149,9 +149,9 @@ impl ShardPromoters {
                     self.unknown_apps.say(promoter.app_id());
                     continue;
                 };
-                let effective = merged.effective();
-                paused.note(apps, promoter, None, Some(effective));
-                changes[index].polled.extend(polled(&apps[index], promoter, NamedPromoter::of(merged)));
+                let named = NamedPromoter::of(merged);
+                paused.note(apps, promoter, None, Some(named.effective));
+                changes[index].polled.extend(polled(&apps[index], promoter, named));
             }
             self.paused.insert(*shard, paused);
         }
