@@ -60,7 +60,7 @@ impl RegistryView {
         is_wanted: impl Fn(&[u8]) -> bool,
     ) -> anyhow::Result<RegistryView> {
         let mut decoder = LearningDecoder::new(&settings, until)?;
-        let (mut table, mut unreadable) = (configured(&settings), UnreadableRecords::default());
+        let (mut table, mut unreadable) = (configured(&settings.apps), UnreadableRecords::default());
         while let Some(record) = reader.next_record()? {
             if !is_wanted(record.key.as_deref().unwrap_or_default()) {
                 continue;
@@ -120,9 +120,10 @@ impl RegistryView {
     }
 }
 
-fn configured(settings: &ChangeSettings) -> PromoterTable {
+/// Those whom the configuration names, without the registry.
+pub fn configured(apps: &[RegisteringApp]) -> PromoterTable {
     let mut table = PromoterTable::default();
-    for (promoter, configured) in settings.apps.iter().flat_map(|app| &app.promoters) {
+    for (promoter, configured) in apps.iter().flat_map(|app| &app.promoters) {
         table.apply(promoter, SourceUpdate::Configuration(Some(*configured)));
     }
     table

@@ -7,10 +7,12 @@ use clap::Args;
 
 use self::brokers::CheckedBrokers;
 use self::finding::{Finding, Verdict};
+use self::fleet::CheckedFleet;
 use self::report::Report;
 use super::{Failure, duration};
 use crate::app;
 use crate::avro::schema_registry::SchemaRegistrySettings;
+use crate::changes::settings::ChangeSettings;
 use crate::config::{Config, RequestClientConfig, RequestSettings};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::inspection::Inspection;
@@ -22,6 +24,7 @@ mod beginnings;
 mod brokers;
 mod counted_transport;
 mod finding;
+mod fleet;
 mod quota;
 mod report;
 mod schemas;
@@ -99,15 +102,28 @@ async fn everything(path: &Path, timeout: Duration) -> Report {
     let request_topics = requests.map(|requests| requests.topics);
     let inspection = Inspection::new(kafka.clone(), request_topics.clone(), app::id_kinds(&apps));
     let brokers = CheckedBrokers { inspection: &inspection, timeout };
-    let (port, brokers, schemas, checked_apps) = tokio::join!(
+    let registering = ChangeSettings {
+        kafka: kafka.clone(),
+        schema_registry: schema_registry.clone(),
+        apps: fleet::registering(&apps),
+    };
+    // Whom to ask an app about, the brokers tell.
+    let brokers_and_apps = async {
+        let brokers = brokers.look().await;
+        let (fleet, registry) = match brokers.are_topics_told && !apps.is_empty() {
+            true => CheckedFleet::read(registering, timeout).await,
+            false => (CheckedFleet::configured(&registering.apps), None),
+        };
+        (brokers, registry, apps::check(&apps, &fleet, http).await)
+    };
+    let (port, (brokers, registry, checked_apps), schemas) = tokio::join!(
         admin_port::finding(listen),
-        brokers.look(),
+        brokers_and_apps,
         schemas::findings(schema_registry, &kafka.topics, request_topics.as_ref()),
-        apps::check(&apps, http),
     );
     let begun_too_early = brokers.first_start.iter().flat_map(|limits| beginnings::findings(&apps, limits));
     let begun_too_early: Vec<Finding> = begun_too_early.collect();
-    findings.extend(port.into_iter().chain(brokers.findings).chain(schemas).chain(begun_too_early));
+    findings.extend(port.into_iter().chain(brokers.findings).chain(registry).chain(schemas).chain(begun_too_early));
     let mut report = Report::new(findings);
     checked_apps.into_iter().for_each(|app| report.add_app(app));
     report

@@ -1,5 +1,6 @@
 //! What is found at the upstream, app by app: its token, and one call for data, by the very client of the polls.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::counted_transport::{CountedTransport, SentCalls};
 use super::finding::{Finding, Verdict};
+use super::fleet::CheckedFleet;
 use super::quota;
 use crate::model::feed::{Feed, Interface, PerInterface, PulledBy};
 use crate::model::promoter::Promoter;
@@ -46,21 +48,21 @@ pub struct SpentCalls {
     pub data: u64,
 }
 
-/// Of each app. `http` is there where apps are.
-pub async fn check(apps: &[AppSettings], http: Option<HttpSettings>) -> Vec<CheckedApp> {
+/// Of each app, for the promoters of `fleet`. `http` is there where apps are.
+pub async fn check(apps: &[AppSettings], fleet: &CheckedFleet, http: Option<HttpSettings>) -> Vec<CheckedApp> {
     let Some(http) = http else { return Vec::new() };
     let buffers = Buffers::new(http.buffered_max);
-    futures_util::future::join_all(apps.iter().map(|app| check_app(app, http, &buffers))).await
+    futures_util::future::join_all(apps.iter().map(|app| check_app(app, fleet, http, &buffers))).await
 }
 
-async fn check_app(app: &AppSettings, http: HttpSettings, buffers: &Buffers) -> CheckedApp {
+async fn check_app(app: &AppSettings, fleet: &CheckedFleet, http: HttpSettings, buffers: &Buffers) -> CheckedApp {
     let counts = Arc::new(SentCalls::default());
     let name = app.client.app_id.as_str().to_owned();
     let findings = match HttpTransport::new(http, buffers.clone()) {
         Ok(http) => {
             let transport = CountedTransport { http, counts: counts.clone() };
             let client = Client::new(once(&app.client), transport).reading_in(buffers.reading.clone());
-            AppCheck { app, client }.findings().await
+            AppCheck { app, fleet, client }.findings().await
         }
         Err(error) => vec![Finding::new(&name, Verdict::Unanswered, error.to_string())],
     };
@@ -68,14 +70,16 @@ async fn check_app(app: &AppSettings, http: HttpSettings, buffers: &Buffers) -> 
     CheckedApp { app: name, findings, spent }
 }
 
-/// The same without a second attempt: whoever checks wants to know what the first answer was, and spends little.
+/// The same without a second attempt, and without a pace: whoever checks wants to know what the first answer was, makes one call, and
+/// would wait most of a minute for it where a day has few.
 fn once(settings: &ClientSettings) -> ClientSettings {
     let retry = RetrySettings { attempts: 1, ..settings.retry };
-    ClientSettings { retry, ..settings.clone() }
+    ClientSettings { retry, budgets: BTreeMap::new(), ..settings.clone() }
 }
 
 struct AppCheck<'a> {
     app: &'a AppSettings,
+    fleet: &'a CheckedFleet,
     client: Client,
 }
 
@@ -89,11 +93,11 @@ impl AppCheck<'_> {
         let answered = match self.probe() {
             Some(request) => self.call(&request, began).await,
             None => {
-                let text = "its token can be had; no promoter is configured here to ask about";
+                let text = "its token can be had; nobody is polled yet whom it could be asked about";
                 self.finding(Verdict::Sound, text.to_owned()).took(began.elapsed())
             }
         };
-        std::iter::once(answered).chain(self.of_clock()).chain(quota::findings(self.app, &quotas)).collect()
+        std::iter::once(answered).chain(self.of_clock()).chain(quota::findings(self.app, self.fleet, &quotas)).collect()
     }
 
     /// What the upstream tells of those interfaces that are polled, which costs none of their quota.
@@ -105,14 +109,14 @@ impl AppCheck<'_> {
         quotas
     }
 
-    /// One call for data: about the first promoter that is polled at all.
+    /// One call for data: about the first promoter that is polled at all, by the order of their ids.
     fn probe(&self) -> Option<RowsRequest> {
-        let polled = self.app.promoters.iter().find_map(|(promoter, configured)| {
-            let polled = self.app.feeds.polled_for(promoter.clone(), configured.feeds, configured.start_from);
+        let polled = self.fleet.polled(self.app).filter_map(|polled| {
             let feed = Feed::ALL.into_iter().find(|feed| polled.feeds[*feed].is_some())?;
             Some((polled.promoter, feed))
         });
-        polled.map(|(promoter, feed)| self.request(promoter, feed))
+        // The same one each time.
+        polled.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(promoter, feed)| self.request(promoter, feed))
     }
 
     fn request(&self, promoter: Promoter, feed: Feed) -> RowsRequest {

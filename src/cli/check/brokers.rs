@@ -23,6 +23,8 @@ pub struct CheckedBrokers<'a> {
 #[derive(Debug, Default)]
 pub struct FoundBrokers {
     pub findings: Vec<Finding>,
+    /// Whether the topics could be asked for: what stands in them can be read.
+    pub are_topics_told: bool,
     /// How old facts may be, where every feed would begin with the start.
     pub first_start: Option<AgeLimits>,
 }
@@ -46,6 +48,7 @@ impl CheckedBrokers<'_> {
                 return report;
             }
         };
+        report.are_topics_told = true;
         report.findings.extend(of_topics(&found, self.inspection.bootstrap_servers(), began.elapsed()));
         report.findings.extend(self.of_rights(&found).await);
         report.findings.extend(self.of_transaction(&found).await);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::finding::{Finding, Verdict};
+use super::fleet::CheckedFleet;
 use crate::model::duration::MINUTES_OF_A_DAY;
 use crate::model::feed::{Feed, Interface, PerFeed, PerInterface};
 use crate::model::pacing::fleet_cost::{DailyCalls, FeedFleet, FleetCost, InterfaceCost, QuotaVerdict};
@@ -18,9 +19,9 @@ pub fn is_polled(app: &AppSettings, interface: Interface) -> bool {
     Feed::ALL.into_iter().any(|feed| feed.interface() == interface && app.feeds.polled[feed].is_some())
 }
 
-/// Of each interface by which the promoters of the configuration are polled. `reported` is what the upstream says of today.
-pub fn findings(app: &AppSettings, reported: &PerInterface<Option<DailyQuota>>) -> Vec<Finding> {
-    let fleet = fleet(app);
+/// Of each interface by which the promoters of `fleet` are polled. `reported` is what the upstream says of today.
+pub fn findings(app: &AppSettings, fleet: &CheckedFleet, reported: &PerInterface<Option<DailyQuota>>) -> Vec<Finding> {
+    let fleet = of_feeds(app, fleet);
     let budgets = PerInterface::new(|interface| {
         let configured =
             app.client.budgets.get(&interface).map_or_else(DailyCalls::default, |budget| budget.daily_calls());
@@ -35,11 +36,10 @@ pub fn findings(app: &AppSettings, reported: &PerInterface<Option<DailyQuota>>) 
     Interface::ALL.into_iter().filter_map(finding).collect()
 }
 
-/// Those whom the configuration names, by what is polled for them.
-fn fleet(app: &AppSettings) -> PerFeed<Option<FeedFleet>> {
+/// How many promoters each feed is polled for.
+fn of_feeds(app: &AppSettings, fleet: &CheckedFleet) -> PerFeed<Option<FeedFleet>> {
     let mut promoters: PerFeed<u32> = PerFeed::default();
-    for (promoter, configured) in &app.promoters {
-        let polled = app.feeds.polled_for(promoter.clone(), configured.feeds, configured.start_from);
+    for polled in fleet.polled(app) {
         for feed in Feed::ALL.into_iter().filter(|feed| polled.feeds[*feed].is_some()) {
             promoters[feed] += 1;
         }
@@ -124,6 +124,7 @@ fn shown(duration: Duration) -> String {
 mod tests {
     use std::path::Path;
 
+    use super::super::fleet::registering;
     use super::*;
     use crate::config::Config;
 
@@ -139,13 +140,21 @@ mod tests {
         config.unwrap().apps.remove(0)
     }
 
+    /// Those whom the configuration names.
+    fn fleet(app: &AppSettings) -> CheckedFleet {
+        CheckedFleet::configured(&registering(std::slice::from_ref(app)))
+    }
+
     fn found(quota: &str, reported: Option<DailyQuota>) -> Vec<Finding> {
-        findings(&app(quota), &PerInterface::new(|interface| reported.filter(|_| interface == Interface::GetRelation)))
+        let app = app(quota);
+        let reported = PerInterface::new(|interface| reported.filter(|_| interface == Interface::GetRelation));
+        findings(&app, &fleet(&app), &reported)
     }
 
     #[test]
     fn those_are_counted_who_have_the_feed() {
-        let fleet = fleet(&app(""));
+        let app = app("");
+        let fleet = of_feeds(&app, &fleet(&app));
         let counted = fleet.values().map(|fleet| fleet.map_or(0, |fleet| fleet.promoters)).collect::<Vec<_>>();
         assert_eq!(counted, [2, 1, 1]);
         let found = found("getrelation = { per_day = 1000000 }", None);

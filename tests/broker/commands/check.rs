@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
-use super::answer;
+use super::{answer, told};
 use crate::broker::secured::{grant_without, sasl_properties, with_properties};
 use crate::broker::world::{BOUND, OPEN, PROMOTERS, SETTLE};
+use crate::harness::client;
 use crate::harness::consumer::high_watermarks;
 use crate::harness::context::Context;
 use crate::harness::rights::{READ, WRITE};
@@ -66,6 +68,43 @@ pub fn sound(context: &Context) -> Result<()> {
     let report = check()?;
     ensure!(findings(&report)?["state"][0].1.contains("this connector's"), "{report}");
     ensure!(ends(context)? == before, "no topic has grown");
+    Ok(())
+}
+
+pub fn registered(context: &Context) -> Result<()> {
+    let simulator = calm(context)?;
+    // A day of a few calls is spread over it: a call that waited for its turn would take most of a minute.
+    let quota = "quota.getrelation.per_day = 2000, promoters = [";
+    let config = context.config(simulator.url(), 0, "").replace("promoters = [", quota);
+    told(context, &config, &["topics", "create"], 0)?;
+    let registered = ["promoters", "add", "oSimulated000002", "oSimulated000003", "oSimulated000004"];
+    told(context, &config, &registered, 0)?;
+    told(context, &config, &["promoters", "pause", "oSimulated000002"], 0)?;
+
+    let report = answer(context, &config, &["check", "--json"])?.must_end_with(0)?.json()?;
+    let found = findings(&report)?;
+    ensure!(found["registry"] == [("sound".into(), "with the configuration 3 promoters, 1 paused".into())], "{report}");
+    ensure!(found["wx_simulated"][0].1.ends_with("getrelation answers"), "{report}");
+    // Two are asked about once a second where they are quiet, as the settings of the tests say.
+    let fixes: Vec<&str> = report["findings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|finding| finding["subject"] == "quota")
+        .filter_map(|finding| finding["fix"].as_str())
+        .collect();
+    ensure!(fixes.len() == 1 && fixes[0].starts_with("per_day = 172800 would do"), "{report}");
+    let answers = report["findings"].as_array().context("a list of findings")?;
+    let took = answers.iter().find(|finding| finding["subject"] == "wx_simulated").map(|found| &found["milliseconds"]);
+    ensure!(took.and_then(Value::as_u64).is_some_and(|took| took < 20_000), "{report}");
+
+    let producer: BaseProducer = client::config(context.bootstrap()).create()?;
+    let topic = context.topics().name("registry");
+    let record = BaseRecord::to(&topic).key("wx_simulated/oSimulated000005").payload("{");
+    producer.send(record).map_err(|(error, _)| error)?;
+    producer.flush(BOUND)?;
+    let shown = told(context, &config, &["check"], 0)?;
+    ensure!(shown.contains("; 1 record of topic "), "{shown}");
     Ok(())
 }
 

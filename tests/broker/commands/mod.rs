@@ -27,6 +27,10 @@ pub const CASES: &[Case] = &[
         "commands: check: a start that would work is told so, before the first and beside a running one",
         check::sound,
     ),
+    Case::shared(
+        "commands: check: who is registered is counted, and an app is asked about him where the configuration names nobody",
+        check::registered,
+    ),
     Case::shared("commands: check: everything that would stop a start is told at once", check::all_at_once),
     Case::shared("commands: check: a state that is another connector's is told", check::another_connector),
     Case::secured("commands: check: rights that are missing are named together", check::rights),
