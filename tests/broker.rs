@@ -8,6 +8,7 @@
 
 mod broker {
     pub mod abandoned;
+    pub mod aborted;
     pub mod admin;
     pub mod age;
     pub mod barrier;
@@ -55,9 +56,9 @@ mod harness;
 use std::process::ExitCode;
 
 use broker::{
-    abandoned, admin, age, barrier, belonging, commands, crashes, cut_off, demo, elsewhere, fencing, fleet, identities,
-    isolation, lifetime, log, material, membership, outages, placement, quota, registry, registry_follower, secrets,
-    secured, sharing, start_up, stopping, throttled, tokens, too_large, traces, user_ids, versions, zombies,
+    abandoned, aborted, admin, age, barrier, belonging, commands, crashes, cut_off, demo, elsewhere, fencing, fleet,
+    identities, isolation, lifetime, log, material, membership, outages, placement, quota, registry, registry_follower,
+    secrets, secured, sharing, start_up, stopping, throttled, tokens, too_large, traces, user_ids, versions, zombies,
 };
 use harness::case;
 
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         quota::CASES,
         fleet::CASES,
         abandoned::CASES,
+        aborted::CASES,
         identities::CASES,
         cut_off::CASES,
         membership::CASES,

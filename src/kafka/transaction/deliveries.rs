@@ -7,6 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
+use super::aborted::AcknowledgedRecords;
 use crate::kafka::client::context::{self, LogContext};
 use crate::kafka::client::error::KafkaCallError;
 use crate::kafka::client::rights;
@@ -92,6 +93,8 @@ pub struct Deliveries {
     log: LogContext,
     /// Since the last reset, one for each topic: the first that says why.
     refused: Mutex<Vec<RefusedRecord>>,
+    /// Since the last reset.
+    acknowledged: Mutex<AcknowledgedRecords>,
 }
 
 impl Deliveries {
@@ -102,6 +105,12 @@ impl Deliveries {
 
     pub fn reset(&self) {
         self.refused.lock().clear();
+        *self.acknowledged.lock() = AcknowledgedRecords::default();
+    }
+
+    /// Where records were acknowledged since the last reset. Gives them away.
+    pub fn take_acknowledged(&self) -> AcknowledgedRecords {
+        std::mem::take(&mut *self.acknowledged.lock())
     }
 
     /// The topics, since the last reset, of which records were sent and not acknowledged in their time.
@@ -150,10 +159,13 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, seconds: usize) {
         use rdkafka::Message;
-        if let Err((error, message)) = result {
-            let time = UnixTime(i64::try_from(seconds).unwrap_or_default()).as_millis();
-            let refused = RefusedRecord { topic: message.topic().to_owned(), error: error.clone(), time };
-            self.refuse(refused);
+        match result {
+            Ok(message) => self.acknowledged.lock().add(message.topic(), message.partition(), message.offset()),
+            Err((error, message)) => {
+                let time = UnixTime(i64::try_from(seconds).unwrap_or_default()).as_millis();
+                let refused = RefusedRecord { topic: message.topic().to_owned(), error: error.clone(), time };
+                self.refuse(refused);
+            }
         }
     }
 }

@@ -54,7 +54,7 @@
 //! offsets and a commit that were answered at once. After an abort, and after a commit that took as long as sending it
 //! twice takes (`RESENT_AFTER`), the next transaction has a new producer, whose `init` makes the broker refuse whatever
 //! is still on its way. Nothing need be read anew for that: what was committed is known, and whether this instance is
-//! still the owner is checked with the offsets.
+//! still the owner is checked with the offsets; and that the brokers have ended what was aborted is seen first ([`aborted`]).
 
 pub mod record;
 
@@ -65,6 +65,8 @@ pub mod error;
 pub(super) mod dead_letters;
 
 mod deliveries;
+
+mod aborted;
 
 pub(super) mod producer;
 
@@ -90,6 +92,7 @@ use parking_lot::Mutex;
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::Producer;
 
+use self::aborted::AcknowledgedRecords;
 use self::error::TransactionError;
 use self::offsets::OwnedOffsets;
 use self::producer::TransactionalProducer;
@@ -114,8 +117,8 @@ pub(crate) type Written = BTreeSet<String>;
 /// What the next transaction is written with.
 enum NextProducer {
     Producer(TransactionalProducer),
-    /// The end of the last one may have been sent twice.
-    NewProducer,
+    /// The end of the last one may have been sent twice. What it has written has to be ended first, where it was aborted.
+    NewProducer(AcknowledgedRecords),
     /// None may follow: what was committed is not known any more.
     Nothing,
 }
@@ -161,7 +164,7 @@ impl Transactions {
         };
         let result = steps::commit(&producer, noted, offsets);
         *self.late.lock() = if result.is_ok() { Vec::new() } else { producer.kafka().context().late_topics() };
-        *next = NextProducer::after(&result, producer);
+        *next = NextProducer::after(&result, producer, offsets);
         result.map(|_| written)
     }
 
@@ -173,11 +176,17 @@ impl Transactions {
         match next {
             NextProducer::Producer(producer) => Ok(producer),
             // It would fence the producer of whoever was given the partitions next, and be refused its offsets itself.
-            NextProducer::NewProducer if offsets.owner.lost.is_cancelled() => {
+            NextProducer::NewProducer(_) if offsets.owner.lost.is_cancelled() => {
                 Err(TransactionError::Reopen("the partitions were revoked before the transaction began".into()))
             }
-            NextProducer::NewProducer => TransactionalProducer::open(&self.config, &self.topic)
-                .map_err(|error| TransactionError::Reopen(LogError::new(error))),
+            NextProducer::NewProducer(aborted) => {
+                let reopen = |error| TransactionError::Reopen(error);
+                let producer = TransactionalProducer::open(&self.config, &self.topic)
+                    .map_err(|error| reopen(LogError::new(error)))?;
+                // Behind `init`, which waits for markers that are under way.
+                aborted.wait_until_ended(producer.kafka().client()).map_err(|error| reopen(LogError::new(error)))?;
+                Ok(producer)
+            }
             NextProducer::Nothing => Err(TransactionError::Reopen("a transaction before it has failed".into())),
         }
     }
@@ -189,12 +198,16 @@ impl Transactions {
 }
 
 impl NextProducer {
-    /// After a transaction of `producer` that has ended so.
-    fn after(result: &Result<CommitAnswer, TransactionError>, producer: TransactionalProducer) -> NextProducer {
+    /// After a transaction of `producer`, with `offsets`, that has ended so.
+    fn after(
+        result: &Result<CommitAnswer, TransactionError>,
+        producer: TransactionalProducer,
+        offsets: &OwnedOffsets,
+    ) -> NextProducer {
         match result {
             Ok(CommitAnswer::AtOnce) => NextProducer::Producer(producer),
-            Ok(CommitAnswer::Late)
-            | Err(
+            Ok(CommitAnswer::Late) => NextProducer::NewProducer(AcknowledgedRecords::default()),
+            Err(
                 // Whoever goes on under the next generation does so with a new one.
                 TransactionError::Revoked(_)
                 | TransactionError::NothingWritten(_)
@@ -204,7 +217,7 @@ impl NextProducer {
                 | TransactionError::Final(_)
                 | TransactionError::ShardsLost(_)
                 | TransactionError::NotAllowed { .. },
-            ) => NextProducer::NewProducer,
+            ) => NextProducer::NewProducer(producer.kafka().context().take_acknowledged().of_owned(offsets)),
             Err(
                 // After a refusal of size or time the limits are read anew, which an opening does.
                 TransactionError::Reopen(_)
