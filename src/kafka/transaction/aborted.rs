@@ -7,7 +7,8 @@
 //! publish them beside it. So nothing is written again before whoever reads what is committed gets past them. Where that does not
 //! come to be, the log is opened anew: a restore reads to the end of the state before it writes anything there, and says what it waits for.
 //!
-//! Of records that were never acknowledged nobody knows whether, and where, they stand; they are not looked for.
+//! Of records that were never acknowledged nobody knows whether, and where, they stand; they are not looked for. Nor does a restore look at
+//! the topics of events: what is open there alone, with the state's end written, is met by the next commit.
 
 use std::time::{Duration, Instant};
 
