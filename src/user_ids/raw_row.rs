@@ -42,9 +42,9 @@ pub(crate) fn is_shown(name: &str) -> bool {
 /// The letter of a row as it may be shown, and what was done to it.
 pub(super) fn shown(letter: &DeadLetter, key: &PseudonymKey) -> DeadLetter {
     let (raw, what) = match read(&letter.raw, key) {
-        Some(ShownRow { text, left_out: 0 }) => (text.into_bytes(), "in raw the user's id is a pseudonym".to_owned()),
+        Some(ShownRow { text, left_out: 0 }) => (text.into_bytes(), "in raw any user's id is a pseudonym".to_owned()),
         Some(ShownRow { text, left_out }) => {
-            let what = format!("in raw the user's id is a pseudonym, and unknown fields are left out: {left_out}");
+            let what = format!("in raw any user's id is a pseudonym, and unknown fields are left out: {left_out}");
             (text.into_bytes(), what)
         }
         None => {
@@ -158,7 +158,7 @@ mod tests {
             r#"{ "openid":"oUSER", "promoter_openid": "oP","\u006fpenid":"oUS\u0045R" ,"paid_time":1,"paid_time":2}"#;
         let expected =
             format!(r#"{{"openid":"{user}","promoter_openid":"oP","openid":"{user}","paid_time":1,"paid_time":2}}"#);
-        let detail = "mch_id is missing; in raw the user's id is a pseudonym".to_owned();
+        let detail = "mch_id is missing; in raw any user's id is a pseudonym".to_owned();
         assert_eq!(shown_raw(raw), (expected, detail));
         let number = format!(r#"{{"openid":"{}"}}"#, pseudonym("123"));
         assert_eq!(shown_raw(r#"{"openid":123}"#).0, number);

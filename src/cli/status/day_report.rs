@@ -146,8 +146,13 @@ impl DayReport {
         let width = feeds.iter().map(|feed| feed.app_id.len()).max().unwrap_or(0).max("app".len());
         text += &format!("{:width$}  feed      published  dead letters       shown  closed\n", "app");
         for feed in feeds {
-            let FeedDay { app_id, feed: name, published, dead_letters, shown, .. } = feed;
+            let FeedDay { app_id, feed: name, published, dead_letters, shown, complete, .. } = feed;
             let closed = feed.closed_at.clone().unwrap_or_else(|| feed.missing());
+            // What is not told yet is no zero.
+            let [published, dead_letters, shown] = [published, dead_letters, shown].map(|count| match count {
+                0 if *shown == 0 && !complete => "-".to_owned(),
+                count => count.to_string(),
+            });
             text += &format!("{app_id:width$}  {name:8} {published:>10}  {dead_letters:>12}  {shown:>10}  {closed}\n");
         }
         for FeedDay { app_id, feed, held_up_by, .. } in feeds.iter().filter(|feed| !feed.held_up_by.is_empty()) {
@@ -327,6 +332,18 @@ mod tests {
     fn where_nobody_is_polled_no_day_is_complete() {
         let report = DayReport::of("promoters", day(DAY), UnixMillis(0), BTreeMap::new(), 10);
         assert!(!report.is_complete() && report.text().contains("nobody is polled"));
+    }
+
+    #[test]
+    fn what_no_shard_has_told_yet_is_no_zero() {
+        let text = |known: FeedOfApp| {
+            let feeds = BTreeMap::from([(("wx1".to_owned(), Feed::Touches), known)]);
+            DayReport::of("promoters", day(DAY), UnixMillis(0), feeds, 10).text()
+        };
+        let open = text(known(&[0], vec![]));
+        assert!(open.contains("wx1  touches           -             -           -  no: "), "{open}");
+        let empty = text(known(&[0], vec![told(0, DAY + 3, DAY - 1, true)]));
+        assert!(empty.contains("wx1  touches           0             0           0  2023-"), "{empty}");
     }
 
     #[test]
