@@ -44,6 +44,7 @@ url = "https://registry:8081"
 """
 CONFIGURATIONS = {
     "plain": PLAIN,
+    "replies elsewhere": PLAIN + '[commands]\nreply_topics = ["of.a", "of.b"]\n',
     "without requests": PLAIN + "[commands]\nenabled = false\n",
     "PLAIN": SECURED.format(mechanism="PLAIN"),
     "SCRAM": SECURED.format(mechanism="SCRAM-SHA-512"),

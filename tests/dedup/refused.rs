@@ -150,6 +150,22 @@ fn a_row_that_its_topic_does_not_take_is_one_dead_letter_whichever_feeds_meet_it
     }
 }
 
+/// To the millisecond, as the event itself tells it.
+#[test]
+fn the_record_of_a_refund_without_its_time_has_the_moment_in_which_it_was_observed() {
+    let observed_at = UnixMillis(NOON.as_millis().0 + 789);
+    let rows = vec![refunded_row("x", None)];
+    let mut batch = Batch::default();
+    begun(NOON.minus(3600)).take(PageFacts::read(&promoter(), Scope::Refunds, NOON, observed_at, rows), &mut batch);
+    let mut times = Vec::new();
+    let take = |record: promoter_connector::kafka::transaction::record::Record<'_>| {
+        times.extend((record.topic == "orders").then_some(record.timestamp));
+        Ok::<(), ()>(())
+    };
+    writer(LIMIT, OldestAccepted::default()).write(&batch, NOON.plus(5).as_millis(), take).unwrap();
+    assert_eq!(times, [observed_at]);
+}
+
 #[test]
 fn what_its_topic_takes_beside_it_is_published() {
     let old = OldestAccepted { age: Some(Duration::from_secs(120)), learned: None };

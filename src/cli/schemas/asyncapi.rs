@@ -12,8 +12,13 @@ const BINDING_VERSION: &str = "0.5.0";
 /// In Avro's own words, of the version of its specification that the schemas keep to.
 const AVRO: &str = "application/vnd.apache.avro;version=1.9.0";
 const CONTENT_TYPE: &str = "application/avro";
+const JSON: &str = "application/json";
+const AS_JSON: &str =
+    "With content-type application/json it is JSON of the same names, whose deadline is RFC 3339, or milliseconds.";
 const KEY: &str = "UTF-8: app_id/promoter_openid";
 const LEDGER_KEY: &str = "UTF-8: app_id/feed/day/shard";
+const DEAD_LETTER_KEY: &str = "UTF-8: app_id/promoter_openid; none where it is of no promoter.";
+const REQUEST_KEY: &str = "Whatever whoever asks has chosen, or none: the reply has the same.";
 const SINGLE_OBJECT: &str =
     "Framed as a single object of Avro: C3 01, the schema's fingerprint (CRC-64-AVRO, little-endian), the data.";
 const CONFLUENT: &str =
@@ -47,6 +52,11 @@ pub(super) fn document(config: &RequestClientConfig, topics: &[TopicSchema<'_>])
         for action in channel.actions {
             operations.insert(format!("{}{}", action.name(), channel.noun), channel.operation(*action, schema.kind));
         }
+    }
+    for (index, topic) in config.requests.iter().flat_map(|requests| &requests.topics.reply_topics).enumerate() {
+        let (name, operation) = (format!("materialReplies{}", index + 1), format!("sendMaterialReplies{}", index + 1));
+        operations.insert(operation, json!({ "action": "send", "channel": { "$ref": format!("#/channels/{name}") } }));
+        channels.insert(name, replies(topic));
     }
     json!({
         "asyncapi": VERSION,
@@ -140,6 +150,17 @@ impl Channel {
     }
 }
 
+/// A topic of its own for replies, which a request names.
+fn replies(topic: &str) -> Value {
+    let record = record_name(RecordKind::MaterialResult);
+    json!({
+        "address": topic,
+        "description": "Replies to requests whose header reply-topic names it, under the request's key and headers.",
+        "messages": { record: { "$ref": format!("#/components/messages/{record}") } },
+        "bindings": { "kafka": { "topic": topic, "bindingVersion": BINDING_VERSION } },
+    })
+}
+
 impl Action {
     fn name(self) -> &'static str {
         match self {
@@ -152,8 +173,11 @@ impl Action {
 fn message(kind: RecordKind, is_registered: bool) -> Value {
     let schema: Value = serde_json::from_str(kind.text()).expect("schemas/ has JSON, which the tests parse");
     let framing = if is_registered { CONFLUENT } else { SINGLE_OBJECT };
-    let key = if kind == RecordKind::LedgerDay { LEDGER_KEY } else { KEY };
-    let mut kafka = json!({ "key": { "type": "string", "description": key }, "bindingVersion": BINDING_VERSION });
+    let described = match kind {
+        RecordKind::MaterialRequest => format!("{framing} {AS_JSON}"),
+        _ => framing.to_owned(),
+    };
+    let mut kafka = json!({ "key": key(kind), "bindingVersion": BINDING_VERSION });
     if is_registered {
         kafka["schemaIdLocation"] = "payload".into();
         kafka["schemaIdPayloadEncoding"] = "confluent".into();
@@ -163,7 +187,7 @@ fn message(kind: RecordKind, is_registered: bool) -> Value {
         "name": kind.name(),
         "title": record_name(kind),
         "summary": schema["doc"],
-        "description": framing,
+        "description": described,
         "contentType": CONTENT_TYPE,
         "payload": { "schemaFormat": AVRO, "schema": schema },
         "bindings": { "kafka": kafka },
@@ -174,15 +198,34 @@ fn message(kind: RecordKind, is_registered: bool) -> Value {
     message
 }
 
+/// What stands in the key of a record.
+fn key(kind: RecordKind) -> Value {
+    let (description, may_be_none) = match kind {
+        RecordKind::Touch | RecordKind::Order | RecordKind::Promoter => (KEY, false),
+        RecordKind::LedgerDay => (LEDGER_KEY, false),
+        RecordKind::DeadLetter => (DEAD_LETTER_KEY, true),
+        RecordKind::MaterialRequest | RecordKind::MaterialResult => (REQUEST_KEY, true),
+    };
+    let of_type = if may_be_none { json!(["string", "null"]) } else { json!("string") };
+    json!({ "type": of_type, "description": description })
+}
+
 /// Of requests and their replies alone: other records have none.
 fn headers(kind: RecordKind) -> Option<Value> {
     let content_type = |words: &[&str]| json!({ "type": "string", "enum": words });
+    let correlation = json!({
+        "type": "string", "description": "Or under any other name: every header of a request comes back with its reply, but for content-type.",
+    });
     let properties = match kind {
         RecordKind::MaterialRequest => json!({
-            "content-type": content_type(&[CONTENT_TYPE, "application/json"]),
+            "content-type": content_type(&[CONTENT_TYPE, JSON]),
+            "correlation-id": correlation,
             "reply-topic": { "type": "string", "description": "One of commands.reply_topics, where the reply is to go." },
         }),
-        RecordKind::MaterialResult => json!({ "content-type": content_type(&[CONTENT_TYPE]) }),
+        RecordKind::MaterialResult => json!({
+            "content-type": content_type(&[CONTENT_TYPE]),
+            "correlation-id": correlation,
+        }),
         RecordKind::Touch
         | RecordKind::Order
         | RecordKind::DeadLetter

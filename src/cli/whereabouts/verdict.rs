@@ -55,7 +55,7 @@ impl OrderVerdict {
         match self {
             OrderVerdict::Published => "published",
             OrderVerdict::DeadLetter => {
-                "a dead letter: it can't be read, or could not be published as it is; its raw bytes are kept"
+                "a dead letter: it can't be read, or could not be published as it is; what may be kept of its bytes stands in it"
             }
             OrderVerdict::NotYetDue => {
                 "not published yet: the upstream shows it, and it is asked for again; explain says why it waits"

@@ -218,12 +218,13 @@ struct Destination<'a> {
 }
 
 impl Destination<'_> {
-    /// The time of the event's record: its fact's, and never in the future.
+    /// The time of the event's record: its fact's, or when it was observed where it tells none; and never in the future.
     ///
     /// # Errors
     /// [`Unpublishable`] where that is before the oldest that the topic takes.
     fn time(self, event: &Event, now: UnixMillis) -> Result<UnixMillis, Unpublishable> {
-        let timestamp = event.fact.time.as_millis().min(now);
+        let of_fact = if event.fact.has_time() { event.fact.time.as_millis() } else { event.observed_at };
+        let timestamp = of_fact.min(now);
         let Some(oldest) = self.oldest.at(now).filter(|oldest| timestamp < *oldest) else { return Ok(timestamp) };
         let (time, topic, oldest) = (event.fact.time, self.topic, oldest.as_seconds());
         let detail = format!("the fact's time is {time}, topic {topic} takes none before {oldest}");

@@ -24,6 +24,7 @@ touches = "shop.touches"
 
 [commands]
 enabled = true
+reply_topics = ["of.a", "of.b"]
 "#;
 
 const PLAIN: &str = "[connector]\nname = \"promoters\"\n[kafka]\n\"bootstrap.servers\" = \"localhost:9092\"\n[commands]\nenabled = false\n";
@@ -54,6 +55,8 @@ fn each_topic_is_a_channel_of_its_address_with_the_schema_that_is_registered() {
     let channels = document["channels"].as_object().unwrap();
     let addresses: BTreeSet<&str> = channels.values().map(|channel| channel["address"].as_str().unwrap()).collect();
     let expected = [
+        "of.a",
+        "of.b",
         "promoter.dead-letters",
         "promoter.ledger",
         "promoter.material.requests",
@@ -98,4 +101,21 @@ fn without_a_registry_records_are_single_objects_and_without_requests_there_are_
     assert_eq!(touch["bindings"]["kafka"].get("schemaIdLocation"), None);
     assert_eq!(document["servers"]["kafka-1"], json!({ "host": "localhost:9092", "protocol": "kafka" }));
     assert_eq!(document["channels"].get("materialRequests"), None);
+}
+
+#[test]
+fn a_key_that_may_be_missing_is_told_so_and_headers_come_back() {
+    let document = documented(SECURED);
+    let message = |name: &str| &document["components"]["messages"][name];
+    let key_type = |name: &str| message(name)["bindings"]["kafka"]["key"]["type"].clone();
+    for name in ["Touch", "Order", "Promoter", "LedgerDay"] {
+        assert_eq!(key_type(name), "string", "{name}");
+    }
+    for name in ["DeadLetter", "MaterialRequest", "MaterialResult"] {
+        assert_eq!(key_type(name), json!(["string", "null"]), "{name}");
+    }
+    for name in ["MaterialRequest", "MaterialResult"] {
+        assert!(message(name)["headers"]["properties"]["correlation-id"].is_object(), "{name}");
+    }
+    assert_eq!(document["operations"]["sendMaterialReplies2"]["channel"]["$ref"], "#/channels/materialReplies2");
 }
