@@ -7,12 +7,14 @@
 
 Starts a real Kafka, the simulated upstream with busy answers and broken connections, and the connector. Two requesters, as two services
 would be, ask from several threads: for good materials, for some that can't be made, and for some whose deadline has passed. The
-connector is killed with SIGKILL in the middle, and somebody else's reply stands on the topic in an aborted transaction. Each future must
+connector is killed with SIGKILL in the middle, and somebody else's reply stands on the topic in an aborted transaction. One who asks
+gives his request a header without a value, which his reply has, too, and one no longer wants his reply. Each future must
 have the reply of its own request, with the status that it has to have, and a whole image; the topic must have exactly one reply for each.
-A request to a connector that is away must end as TimeoutError.
+A request to a connector that is away must end as TimeoutError, and one whose requester listens no more with an error at once.
 
 Then the commands of Python, Java and Go ask for one that is made, one that is refused and one that is too late, while somebody writes
-replies before theirs: under another header, and under their own in a transaction that is aborted. Without a connector they end with 3.
+replies before theirs: under another header, under one without a value, and under their own in a transaction that is aborted. Without a
+connector they end with 3.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; where there is no Go (1.26), its command is not tried, and that is said.
 Packages are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are
@@ -29,8 +31,10 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from concurrent.futures import wait as wait_for
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
@@ -78,6 +82,8 @@ def run(options, world):
     requesters = [Requester(world.bootstrap), Requester(world.bootstrap)]
     stranger = producer_of_a_stranger(world)
     begin = time.monotonic()
+    ask_without_a_value(world.bootstrap)
+    requesters[0].ask(APP, promoter_id(1), "pages/index", timedelta(seconds=120)).cancel()
     asked = [ask(requesters[number % 2], number) for number in range(options.requests)]
     with requesters[0].lock:
         last = list(requesters[0].waiting)[-1]
@@ -86,16 +92,20 @@ def run(options, world):
     connector.kill9()
     print(f"connector killed after {sum(reply.done() for _, reply in asked)} of {options.requests} replies", flush=True)
     connector = world.connector("connector")
+    # All of them together: where nobody listens each would be waited for.
+    end = time.monotonic() + 180
     with ThreadPoolExecutor(16) as pool:
-        wrong = [text for text in pool.map(lambda each: judge(*each), asked) if text]
+        wrong = [text for text in pool.map(lambda each: judge(*each, end), asked) if text]
     print(f"{options.requests} replies after {time.monotonic() - begin:.1f} s; {len(wrong)} wrong")
 
-    wrong += twice_or_missing(world, options.requests)
+    # And the one without a value, and the one that is not wanted any more.
+    wrong += twice_or_missing(world, options.requests + 2)
     built = {name: {"python": python, "java": java, "go": go}[name](world) for name in names}
     with Forger(world.bootstrap, stranger, commit=options.plant == "forged"):
         wrong += commands_get_theirs(world, built)
     code = connector.terminate(60)
     wrong += answered_by_nobody(world, requesters[0], built)
+    wrong += told_that_nobody_listens(world.bootstrap)
     for requester in requesters:
         requester.close()
     print("\n".join(wrong[:20]) or "nothing is wrong")
@@ -109,6 +119,20 @@ def ask(requester, number):
     return wanted, requester.ask(APP, wanted["promoter"], wanted["path"], timedelta(seconds=within), **more)
 
 
+def ask_without_a_value(bootstrap):
+    """A request whose header `correlation-id` has no value. The connector gives it to the reply as it is, and all requesters read that."""
+    from ask import CORRELATION, REQUESTS
+    from confluent_kafka import Producer
+
+    request = {"request_id": "without-a-value", "app_id": APP, "promoter_openid": promoter_id(1), "path": "pages/index",
+               "deadline": (datetime.now(timezone.utc) + timedelta(seconds=120)).isoformat(timespec="milliseconds")}
+    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
+    producer.produce(REQUESTS, key=f"{APP}/{promoter_id(1)}", value=json.dumps(request),
+                     headers={"content-type": "application/json", CORRELATION: None})
+    if producer.flush(30):
+        raise SystemExit(f"{REQUESTS} did not take the request within 30 s")
+
+
 def wait_until(holds, limit=120):
     deadline = time.monotonic() + limit
     while not holds():
@@ -117,10 +141,10 @@ def wait_until(holds, limit=120):
         time.sleep(0.01)
 
 
-def judge(wanted, future):
+def judge(wanted, future, end):
     """What is wrong with the reply, or nothing."""
     try:
-        reply = future.result(timeout=180)
+        reply = future.result(timeout=max(end - time.monotonic(), 0))
     except Exception as error:
         return f"{wanted}: {error!r}"
     if (reply["promoter_openid"], reply["status"]) != (wanted["promoter"], wanted["status"]):
@@ -148,7 +172,7 @@ def forge(producer, correlation, commit):
     from ask import CORRELATION, HEADER, RESULT, RESULTS
     from fastavro import parse_schema, schemaless_writer
 
-    fields = {"request_id": correlation, "app_id": APP, "promoter_openid": "oAnother", "status": "SUCCEEDED", "issued_at": 0}
+    fields = {"request_id": correlation or "", "app_id": APP, "promoter_openid": "oAnother", "status": "SUCCEEDED", "issued_at": 0}
     body = io.BytesIO()
     schemaless_writer(body, parse_schema(RESULT), fields)
     producer.begin_transaction()
@@ -159,8 +183,8 @@ def forge(producer, correlation, commit):
 
 
 class Forger:
-    """Overhears requests for the first promoter, and writes two replies before theirs: one under somebody else's header, and one under
-    their own, which nobody may see, for it is aborted."""
+    """Overhears requests for the first promoter, and writes three replies before theirs: one under somebody else's header, one under a
+    header without a value, and one under their own, which nobody may see, for it is aborted."""
 
     def __init__(self, bootstrap, producer, commit):
         from ask import REQUESTS
@@ -190,6 +214,7 @@ class Forger:
             message = self.consumer.poll(0.05)
             if message and message.error() is None:
                 forge(self.producer, "somebody-else", commit=True)
+                forge(self.producer, None, commit=True)
                 forge(self.producer, dict(message.headers())[CORRELATION].decode(), self.commit)
                 self.forged += 1
 
@@ -204,7 +229,7 @@ def twice_or_missing(world, requests):
     unfinished = set(consumer.list_topics(RESULTS, timeout=10).topics[RESULTS].partitions)
     consumer.assign([TopicPartition(RESULTS, number, OFFSET_BEGINNING) for number in unfinished])
     replies, deadline = Counter(), time.monotonic() + 60
-    while unfinished and time.monotonic() < deadline:
+    while (unfinished or replies.total() < requests) and time.monotonic() < deadline:
         message = consumer.poll(0.2)
         if message and message.error() is None:
             replies[dict(message.headers())[CORRELATION]] += 1
@@ -269,6 +294,33 @@ def answered_by_nobody(world, requester, built):
     codes = {name: command.wait(60) for name, command in commands.items()}
     print(f"the commands without a connector: exit codes {codes}")
     return wrong + [f"{name}: {code} without a connector" for name, code in codes.items() if code != 3]
+
+
+def told_that_nobody_listens(bootstrap):
+    """Who waits for a requester that is closed, or whose listening fails, must be told at once, and so must who asks it then."""
+    from ask import Requester
+
+    def nothing_is_read(_):
+        raise OSError("nothing can be read")
+
+    def fail(requester):
+        requester.consumer = SimpleNamespace(poll=nothing_is_read, close=requester.consumer.close)
+
+    wrong = []
+    for end in (Requester.close, fail):
+        requester = Requester(bootstrap)
+        reply = requester.ask(APP, promoter_id(1), "pages/index", timedelta(minutes=5))
+        end(requester)
+        error = reply.exception() if wait_for([reply], 30).done else None
+        wrong += [] if error else [f"{end.__name__}: who waits is not told"]
+        try:
+            requester.ask(APP, promoter_id(1), "pages/index")
+            wrong += [f"{end.__name__}: who asks then is not told"]
+        except RuntimeError as refused:
+            print(f"{end.__name__}: {error!r} for who waits, {refused!r} for who asks then")
+        if end is fail:
+            requester.close()
+    return wrong
 
 
 if __name__ == "__main__":
