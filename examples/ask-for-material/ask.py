@@ -38,11 +38,12 @@ class Requester:
     2. It reads without a group: each service reads all replies and keeps its own, so that nobody's are given to another one.
     3. A request is sent again only by the producer's own, idempotent, retries. Whoever asks anew after a time-out asks for another
        material.
+    4. Whoever waits is told, whatever happens to the listening: no record ends it, and where it does end, all futures end with it.
     """
 
     def __init__(self, bootstrap, requests=REQUESTS, results=RESULTS):
         self.requests, self.schema = requests, parse_schema(RESULT)
-        self.waiting, self.lock, self.closed = {}, threading.Lock(), False
+        self.waiting, self.lock, self.closed, self.ended = {}, threading.Lock(), False, None
         # The partitioner of Java clients; librdkafka's own would put a key elsewhere than they do.
         self.producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "enable.idempotence": True})
         self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
@@ -61,13 +62,15 @@ class Requester:
 
     def ask(self, app_id, promoter, path, within=timedelta(seconds=30), **more):
         """A future of the reply: a dictionary as schemas/material-result.avsc has it. TimeoutError where none came `within` that
-        time and a little; then the request may still have been carried out."""
+        time and a little; then the request may still have been carried out. RuntimeError where nobody would listen any more."""
         correlation, reply = uuid.uuid4().hex, Future()
         deadline = datetime.now(timezone.utc) + within
         request = {"request_id": correlation, "app_id": app_id, "promoter_openid": promoter, "path": path,
                    "deadline": deadline.isoformat(timespec="milliseconds"), **more}
         give_up = time.monotonic() + max(within.total_seconds(), 0) + REPLY_GRACE_SECONDS
         with self.lock:
+            if self.ended:
+                raise RuntimeError("nobody listens for replies any more") from self.ended
             self.waiting[correlation] = (reply, give_up)
         headers = {"content-type": "application/json", CORRELATION: correlation}
         self.producer.produce(self.requests, key=f"{app_id}/{promoter}", value=json.dumps(request), headers=headers,
@@ -75,20 +78,32 @@ class Requester:
         return reply
 
     def listen(self):
-        while not self.closed:
-            self.producer.poll(0)
-            message = self.consumer.poll(0.05)
-            if message is not None and message.error() is None:
-                self.take(message)
-            now = time.monotonic()
-            with self.lock:
-                late = [correlation for correlation, (_, give_up) in self.waiting.items() if give_up < now]
-            for correlation in late:
-                self.fail(correlation, TimeoutError("no reply in time; the request may have been carried out"))
+        ended = RuntimeError("the requester was closed; the request may have been carried out")
+        try:
+            while not self.closed:
+                self.listen_once()
+        except Exception as error:  # A thread that ended in silence would leave them waiting for ever.
+            ended = error
+        with self.lock:
+            self.ended, left = ended, list(self.waiting)
+        for correlation in left:
+            self.fail(correlation, ended)
+
+    def listen_once(self):
+        self.producer.poll(0)
+        message = self.consumer.poll(0.05)
+        if message is not None and message.error() is None:
+            self.take(message)
+        now = time.monotonic()
+        with self.lock:
+            late = [correlation for correlation, (_, give_up) in self.waiting.items() if give_up < now]
+        for correlation in late:
+            self.fail(correlation, TimeoutError("no reply in time; the request may have been carried out"))
 
     def take(self, message):
-        # Most replies are others': they are not even decoded.
-        correlation = dict(message.headers() or []).get(CORRELATION, b"").decode(errors="replace")
+        # Most replies are others': they are not even decoded. A header may be there and have no value: the connector copies what
+        # whoever asked has given.
+        correlation = (dict(message.headers() or []).get(CORRELATION) or b"").decode(errors="replace")
         waiting = self.pop(correlation)
         if waiting:
             try:
@@ -108,13 +123,18 @@ class Requester:
             waiting.set_exception(error)
 
     def pop(self, correlation):
+        """The future, unless it has ended: asyncio cancels one whose waiter has lost patience, and then it takes no result."""
         with self.lock:
-            return self.waiting.pop(correlation, (None,))[0]
+            reply = self.waiting.pop(correlation, (None,))[0]
+        return reply if reply and reply.set_running_or_notify_cancel() else None
 
     def close(self):
         self.closed = True
         self.thread.join()
         self.producer.flush(10)
+        # What no broker has taken by now nobody waits for; closing alone would go on trying for minutes.
+        self.producer.purge()
+        self.producer.close()
         self.consumer.close()
 
 

@@ -7,12 +7,15 @@
 
 Starts a real Kafka, the simulated upstream with busy answers and broken connections, and the connector. Two requesters, as two services
 would be, ask from several threads: for good materials, for some that can't be made, and for some whose deadline has passed. The
-connector is killed with SIGKILL in the middle, and somebody else's reply stands on the topic in an aborted transaction. Each future must
-have the reply of its own request, with the status that it has to have, and a whole image; the topic must have exactly one reply for each.
-A request to a connector that is away must end as TimeoutError.
+connector is killed with SIGKILL in the middle, and somebody else's reply stands on the topic in an aborted transaction. One who asks
+gives his request a header without a value, which his reply has, too, and one no longer wants his reply. Each future must
+have the reply of its own request, with the status that it has to have, and the link and the whole image that the upstream gives whoever
+asks it for the same; the topic must have exactly one reply for each.
+A request to a connector that is away must end as TimeoutError, and one whose requester listens no more with an error at once.
 
 Then the commands of Python, Java and Go ask for one that is made, one that is refused and one that is too late, while somebody writes
-replies before theirs: under another header, and under their own in a transaction that is aborted. Without a connector they end with 3.
+replies before theirs, which are theirs in all but the link: under another header, under one without a value, and under their own in a
+transaction that is aborted. Their links and images, too, must be what the upstream gives. Without a connector they end with 3.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; where there is no Go (1.26), its command is not tried, and that is said.
 Packages are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are
@@ -20,6 +23,8 @@ taken instead of building them.
 """
 
 import argparse
+import base64
+import http.client
 import json
 import random
 import shutil
@@ -27,10 +32,13 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from concurrent.futures import wait as wait_for
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
@@ -42,7 +50,8 @@ APP, PROMOTERS = "wx_simulated", 20
 FLAGS = ["--app", APP, "--promoter", promoter_id(1), "--path", "pages/index"]
 # The commands, and what each needs.
 PROGRAMS = {"python": sys.executable, "java": "mvn", "go": "go"}
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+# Those that write the image to a file.
+KEEP_IMAGES = ("python", "go")
 # What is asked for beside a path, within how many seconds, and the status that has to come.
 KINDS = [
     ({}, 120, "SUCCEEDED"),
@@ -78,6 +87,8 @@ def run(options, world):
     requesters = [Requester(world.bootstrap), Requester(world.bootstrap)]
     stranger = producer_of_a_stranger(world)
     begin = time.monotonic()
+    ask_without_a_value(world.bootstrap)
+    requesters[0].ask(APP, promoter_id(1), "pages/index", timedelta(seconds=120)).cancel()
     asked = [ask(requesters[number % 2], number) for number in range(options.requests)]
     with requesters[0].lock:
         last = list(requesters[0].waiting)[-1]
@@ -86,27 +97,48 @@ def run(options, world):
     connector.kill9()
     print(f"connector killed after {sum(reply.done() for _, reply in asked)} of {options.requests} replies", flush=True)
     connector = world.connector("connector")
+    upstream = Upstream(world.upstream)
+    # All of them together: where nobody listens each would be waited for.
+    end = time.monotonic() + 180
     with ThreadPoolExecutor(16) as pool:
-        wrong = [text for text in pool.map(lambda each: judge(*each), asked) if text]
+        wrong = [text for text in pool.map(lambda each: judge(*each, upstream, end), asked) if text]
     print(f"{options.requests} replies after {time.monotonic() - begin:.1f} s; {len(wrong)} wrong")
 
-    wrong += twice_or_missing(world, options.requests)
+    # And the one without a value, and the one that is not wanted any more.
+    wrong += twice_or_missing(world, options.requests + 2)
     built = {name: {"python": python, "java": java, "go": go}[name](world) for name in names}
     with Forger(world.bootstrap, stranger, commit=options.plant == "forged"):
-        wrong += commands_get_theirs(world, built)
+        wrong += commands_get_theirs(world, upstream, built)
     code = connector.terminate(60)
     wrong += answered_by_nobody(world, requesters[0], built)
+    wrong += told_that_nobody_listens(world.bootstrap)
     for requester in requesters:
         requester.close()
-    print("\n".join(wrong[:20]) or "nothing is wrong")
+    # Of each part some: the requesters' come first, the commands' last.
+    print("\n".join([*wrong[:10], *wrong[10:][-10:]]) or "nothing is wrong")
     return not wrong and code == 0
 
 
 def ask(requester, number):
     """What was asked for, and the future of its reply."""
     more, within, status = KINDS[number % len(KINDS)]
-    wanted = {"path": f"pages/index?number={number}", "promoter": promoter_id(1 + number % PROMOTERS), "status": status}
+    wanted = {"path": f"pages/index?number={number}", "promoter": promoter_id(1 + number % PROMOTERS), "status": status,
+              "extra_info": more.get("extra_info")}
     return wanted, requester.ask(APP, wanted["promoter"], wanted["path"], timedelta(seconds=within), **more)
+
+
+def ask_without_a_value(bootstrap):
+    """A request whose header `correlation-id` has no value. The connector gives it to the reply as it is, and all requesters read that."""
+    from ask import CORRELATION, REQUESTS
+    from confluent_kafka import Producer
+
+    request = {"request_id": "without-a-value", "app_id": APP, "promoter_openid": promoter_id(1), "path": "pages/index",
+               "deadline": (datetime.now(timezone.utc) + timedelta(seconds=120)).isoformat(timespec="milliseconds")}
+    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
+    producer.produce(REQUESTS, key=f"{APP}/{promoter_id(1)}", value=json.dumps(request),
+                     headers={"content-type": "application/json", CORRELATION: None})
+    if producer.flush(30):
+        raise SystemExit(f"{REQUESTS} did not take the request within 30 s")
 
 
 def wait_until(holds, limit=120):
@@ -117,19 +149,50 @@ def wait_until(holds, limit=120):
         time.sleep(0.01)
 
 
-def judge(wanted, future):
+class Upstream:
+    """Asked as the connector asks it. To the same question it gives the same link and the same image, byte by byte."""
+
+    def __init__(self, url):
+        self.url = url
+        credentials = {"grant_type": "client_credential", "appid": APP, "secret": "simulated-secret"}
+        self.token = self.post("/cgi-bin/stable_token", credentials)["access_token"]
+
+    def material(self, promoter, path, extra_info):
+        more = {"extra_info": extra_info} if extra_info else {}
+        made = self.post(f"/promoter/getsharematerial?access_token={self.token}", {"openid": promoter, "path": path} | more)
+        return made["share_path"], base64.b64decode(made["qrcode"], validate=True)
+
+    def post(self, path, body, limit=60):
+        """However often it is busy, or breaks the connection, first."""
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    told = json.load(answer)
+            except (OSError, http.client.HTTPException):
+                continue
+            if told.get("errcode", 0) == 0:
+                return told
+            if told["errcode"] != -1:
+                raise SystemExit(f"{path.split('?')[0]}: {told}")
+        raise SystemExit(f"{path.split('?')[0]}: no answer within {limit} s")
+
+
+def judge(wanted, future, upstream, end):
     """What is wrong with the reply, or nothing."""
     try:
-        reply = future.result(timeout=180)
+        reply = future.result(timeout=max(end - time.monotonic(), 0))
     except Exception as error:
         return f"{wanted}: {error!r}"
     if (reply["promoter_openid"], reply["status"]) != (wanted["promoter"], wanted["status"]):
         return f"{wanted}: got {reply['promoter_openid']}, {reply['status']} {reply['errmsg']}"
     if reply["status"] != "SUCCEEDED":
         return None
-    if not reply["share_path"].startswith(wanted["path"]):
-        return f"{wanted}: got the link {reply['share_path']}"
-    return None if reply["qrcode"].startswith((PNG, JPEG)) else f"{wanted}: its image begins with {reply['qrcode'][:8]}"
+    link, image = upstream.material(wanted["promoter"], wanted["path"], wanted["extra_info"])
+    if reply["share_path"] != link:
+        return f"{wanted}: got the link {reply['share_path']} for {link}"
+    return None if reply["qrcode"] == image else f"{wanted}: its image has {len(reply['qrcode'])} bytes, or others, for {len(image)}"
 
 
 def producer_of_a_stranger(world):
@@ -141,14 +204,16 @@ def producer_of_a_stranger(world):
     return producer
 
 
-def forge(producer, correlation, commit):
-    """A reply of another promoter under the header of a request, by whoever may write to the topic. Aborted, nobody may see it."""
+def forge(producer, correlation, commit, request_id=""):
+    """A reply under the header of a request, by whoever may write to the topic; only its link and that it has no image tell it from the one
+    that the connector writes. Aborted, nobody may see it."""
     import io
 
     from ask import CORRELATION, HEADER, RESULT, RESULTS
     from fastavro import parse_schema, schemaless_writer
 
-    fields = {"request_id": correlation, "app_id": APP, "promoter_openid": "oAnother", "status": "SUCCEEDED", "issued_at": 0}
+    fields = {"request_id": request_id or correlation, "app_id": APP, "promoter_openid": promoter_id(1), "status": "SUCCEEDED",
+              "share_path": "pages/index?forged", "issued_at": int(time.time() * 1000)}
     body = io.BytesIO()
     schemaless_writer(body, parse_schema(RESULT), fields)
     producer.begin_transaction()
@@ -159,8 +224,8 @@ def forge(producer, correlation, commit):
 
 
 class Forger:
-    """Overhears requests for the first promoter, and writes two replies before theirs: one under somebody else's header, and one under
-    their own, which nobody may see, for it is aborted."""
+    """Overhears requests for the first promoter, and writes three replies before theirs: one under somebody else's header, one under a
+    header without a value, and one under their own, which nobody may see, for it is aborted."""
 
     def __init__(self, bootstrap, producer, commit):
         from ask import REQUESTS
@@ -189,8 +254,10 @@ class Forger:
         while not self.closed:
             message = self.consumer.poll(0.05)
             if message and message.error() is None:
-                forge(self.producer, "somebody-else", commit=True)
-                forge(self.producer, dict(message.headers())[CORRELATION].decode(), self.commit)
+                theirs = dict(message.headers())[CORRELATION].decode()
+                forge(self.producer, "somebody-else", commit=True, request_id=theirs)
+                forge(self.producer, None, commit=True, request_id=theirs)
+                forge(self.producer, theirs, self.commit)
                 self.forged += 1
 
 
@@ -204,7 +271,7 @@ def twice_or_missing(world, requests):
     unfinished = set(consumer.list_topics(RESULTS, timeout=10).topics[RESULTS].partitions)
     consumer.assign([TopicPartition(RESULTS, number, OFFSET_BEGINNING) for number in unfinished])
     replies, deadline = Counter(), time.monotonic() + 60
-    while unfinished and time.monotonic() < deadline:
+    while (unfinished or replies.total() < requests) and time.monotonic() < deadline:
         message = consumer.poll(0.2)
         if message and message.error() is None:
             replies[dict(message.headers())[CORRELATION]] += 1
@@ -215,16 +282,22 @@ def twice_or_missing(world, requests):
     return [] if len(replies) == replies.total() == requests else ["not one reply for each request"]
 
 
-def commands_get_theirs(world, built):
+def commands_get_theirs(world, upstream, built):
     """One request of each kind by the commands; their exit codes tell whether it SUCCEEDED."""
-    wrong = []
+    wrong, (link, image) = [], upstream.material(promoter_id(1), "pages/index", "spring")
     for name, command in built.items():
+        file = world.directory / f"{name}.png"
         for extra, within, code, status in (("spring", 30, 0, "SUCCEEDED"), ("春" * 27, 30, 1, "REJECTED"), ("spring", -1, 1, "EXPIRED")):
-            answer = subprocess.run(command(world.bootstrap, extra, within), capture_output=True, text=True, timeout=120)
-            reply = json.loads(answer.stdout) if answer.stdout else {"status": answer.stderr, "promoter_openid": None}
-            found = (reply["status"], reply["promoter_openid"], answer.returncode)
+            file.unlink(missing_ok=True)
+            out = [f"--out={file}"] if name in KEEP_IMAGES else []
+            answer = subprocess.run(command(world.bootstrap, extra, within) + out, capture_output=True, text=True, timeout=120)
+            reply = json.loads(answer.stdout) if answer.stdout else {"status": answer.stderr, "promoter_openid": None, "share_path": None}
+            found = (reply["status"], reply["promoter_openid"], reply["share_path"], answer.returncode)
             print(f"{name}: {reply['status']} for {reply['promoter_openid']}, exit code {answer.returncode}")
-            wrong += [] if found == (status, promoter_id(1), code) else [f"{name}: {found} for {status}"]
+            due = (status, promoter_id(1), link if code == 0 else None, code)
+            wrong += [] if found == due else [f"{name}: {found} for {due}"]
+            kept = file.read_bytes() if file.exists() else None
+            wrong += [] if kept == (image if out and code == 0 else None) else [f"{name}: of the image of {status} it kept {kept}"]
     return wrong
 
 
@@ -269,6 +342,33 @@ def answered_by_nobody(world, requester, built):
     codes = {name: command.wait(60) for name, command in commands.items()}
     print(f"the commands without a connector: exit codes {codes}")
     return wrong + [f"{name}: {code} without a connector" for name, code in codes.items() if code != 3]
+
+
+def told_that_nobody_listens(bootstrap):
+    """Who waits for a requester that is closed, or whose listening fails, must be told at once, and so must who asks it then."""
+    from ask import Requester
+
+    def nothing_is_read(_):
+        raise OSError("nothing can be read")
+
+    def fail(requester):
+        requester.consumer = SimpleNamespace(poll=nothing_is_read, close=requester.consumer.close)
+
+    wrong = []
+    for end in (Requester.close, fail):
+        requester = Requester(bootstrap)
+        reply = requester.ask(APP, promoter_id(1), "pages/index", timedelta(minutes=5))
+        end(requester)
+        error = reply.exception() if wait_for([reply], 30).done else None
+        wrong += [] if error else [f"{end.__name__}: who waits is not told"]
+        try:
+            requester.ask(APP, promoter_id(1), "pages/index")
+            wrong += [f"{end.__name__}: who asks then is not told"]
+        except RuntimeError as refused:
+            print(f"{end.__name__}: {error!r} for who waits, {refused!r} for who asks then")
+        if end is fail:
+            requester.close()
+    return wrong
 
 
 if __name__ == "__main__":

@@ -19,11 +19,13 @@ class Events(Topic):
     def __init__(self, bootstrap, kind):
         super().__init__(bootstrap, TOPICS[kind])
         self.kind, self.schema = kind, schema_of(kind)
-        self.event_ids, self.last, self.planted, self.shown = set(), {}, 0, None
+        # By event ids: how often an event comes is not counted, but which it was is kept, to be written again.
+        self.records, self.last, self.planted, self.shown = {}, {}, 0, None
 
     def take(self, message):
-        self.event_ids.add(self.schema.read(message.value())["event_id"])
-        self.count = len(self.event_ids)
+        record = message.key(), message.value(), message.timestamp()[1]
+        self.records.setdefault(self.schema.read(message.value())["event_id"], record)
+        self.count = len(self.records)
         self.last[message.partition()] = message.offset()
 
     def are_all(self, ask):
@@ -79,37 +81,73 @@ class Progress:
 def stray_order(lines, what):
     """The fields of an order that the upstream's truth does not have: a payment of 20 fen (`event`), or a refund of a paid order. Of less than
     20 fen there is no commission, so that a refund would change nothing, and nobody could find it."""
+    order = earning(lines)[0]
+    if what == "event":
+        return payment(order, "0") | {"trade_no": "planted", "paid_amount": 20}
+    fields = payment(order, "1")
+    return fields | {"status": "REFUNDED", "status_code": 2, "refunded_time": fields["observed_at"]}
+
+
+def earning(lines):
+    """The payments that nobody has refunded, of 20 fen or more."""
     orders = orders_of(lines)
     refunded = {line["trade_no"] for line in orders if line["status"] == "REFUNDED"}
-    order = next(line for line in orders if line["status"] == "PAID" and line["trade_no"] not in refunded and line["paid_amount"] >= 20)
-    fields = {name: order.get(name) for name in ("app_id", "promoter_openid", "openid", "mch_id", "trade_no")}
-    now = int(time.time() * 1000)
-    fields |= {"id_kind": "OPENID", "paid_time": order["paid_time"] * 1000, "observed_at": now}
-    if what == "event":
-        return fields | {"event_id": "0" * 32, "trade_no": "planted", "status": "PAID", "status_code": 1, "paid_amount": 20}
-    fields |= {"event_id": "1" * 32, "status": "REFUNDED", "status_code": 2}
-    return fields | {"paid_amount": order["paid_amount"], "refunded_time": now}
+    return [line for line in orders if line["status"] == "PAID" and line["trade_no"] not in refunded and line["paid_amount"] >= 20]
+
+
+def payment(line, digit):
+    """The fields of an event that says what a line of the truth says, but for when the user came; under an id of that digit."""
+    fields = {name: line.get(name) for name in ("app_id", "promoter_openid", "openid", "mch_id", "trade_no", "paid_amount")}
+    fields |= {"event_id": digit * 32, "id_kind": "OPENID", "status": "PAID", "status_code": 1}
+    return fields | {"paid_time": line["paid_time"] * 1000, "observed_at": int(time.time() * 1000)}
 
 
 def refund_an_order(orders, lines, plant, schema_id=None):
     """Writes the refund of a paid order, and before it, in the same partition, a payment that is aborted: nobody may see it who reads what is
     committed. What the upstream would tell then. Planted (`event`, `refund`), the payment is committed, or the refund is not told."""
-    payment, refund = stray_order(lines, "event"), stray_order(lines, "refund")
-    publish(orders.bootstrap, "order", payment, schema_id, commit=plant == "event")
+    unseen, refund = stray_order(lines, "event"), stray_order(lines, "refund")
+    publish(orders.bootstrap, "order", unseen, schema_id, commit=plant == "event")
     publish(orders.bootstrap, "order", refund, schema_id)
     orders.planted += 1 + (plant == "event")
     told = refund | {"kind": "order", "paid_time": refund["paid_time"] // 1000, "refunded_time": refund["refunded_time"] // 1000}
     return lines if plant == "refund" else [*lines, told]
 
 
+def tell_again(orders, lines, schema_id=None):
+    """Writes a payment once more, just as it stands, which must earn nothing; then what looks like it and has to earn: the same order under a
+    second promoter, and one of that number, of the same second, at another merchant. What the upstream would tell then. They are in no
+    simulated world, and docs/guarantees.md says that they may be."""
+    line = next(line for line in reversed(earning(lines)) if line.get("verdict", "SAME") == "SAME")
+    names = ("app_id", "promoter_openid", "mch_id", "trade_no", "status")
+    record = next(record for record in orders.records.values() if all(orders.schema.read(record[1])[name] == line[name] for name in names))
+    put(orders.bootstrap, orders.topic, *record)
+    print(f"once more: {line}", flush=True)
+
+    second = next(other["promoter_openid"] for other in orders_of(lines)
+                  if other["app_id"] == line["app_id"] and other["promoter_openid"] != line["promoter_openid"])
+    told = [line | {"promoter_openid": second, "create_time": None, "verdict": "UNTOLD"}, line | {"mch_id": f"{line['mch_id']}0"}]
+    for each, digit in zip(told, "34"):
+        created = each["create_time"] and each["create_time"] * 1000
+        publish(orders.bootstrap, "order", payment(each, digit) | {"create_time": created}, schema_id)
+    orders.planted += len(told)
+    # The one that stood there before is not counted again, so nobody would wait for it who waits for events.
+    orders.read_to_end()
+    return [*lines, *told]
+
+
 def publish(bootstrap, kind, fields, schema_id=None, commit=True):
     """Writes an event, as a stranger, in a transaction of its own: under the connector's key, which decides on the partition."""
-    value, topic = schema_of(kind).write(fields, schema_id), TOPICS[kind]
+    key, value = f"{fields['app_id']}/{fields['promoter_openid']}", schema_of(kind).write(fields, schema_id)
+    put(bootstrap, TOPICS[kind], key, value, fields["observed_at"], commit)
+    print(f"{'planted' if commit else 'aborted'}: {fields}", flush=True)
+
+
+def put(bootstrap, topic, key, value, timestamp, commit=True):
+    """A record, in a transaction of its own."""
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "stray", "partitioner": "murmur2_random"})
     producer.init_transactions(30)
     producer.begin_transaction()
-    producer.produce(topic, key=f"{fields['app_id']}/{fields['promoter_openid']}", value=value, timestamp=fields["observed_at"])
+    producer.produce(topic, key=key, value=value, timestamp=timestamp)
     if producer.flush(30):
-        raise SystemExit(f"{topic} did not take {fields} within 30 s")
+        raise SystemExit(f"{topic} did not take a record of {key} within 30 s")
     producer.commit_transaction(30) if commit else producer.abort_transaction(30)
-    print(f"{'planted' if commit else 'aborted'}: {fields}", flush=True)

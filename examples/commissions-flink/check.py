@@ -8,9 +8,10 @@
 Starts a real Kafka, a real schema registry, the simulated upstream with two apps and users who come back to both (returning.py), the
 connector and both jobs of sql/; kills the connector with SIGKILL in the middle, and both jobs when it goes on. When every touch and
 order is on the topics and the offsets that the jobs have committed are behind the last of them, both topics of results, read as a
-stranger would, are compared with what the upstream says it has shown: each day of each promoter, and each payment with both its promoters and the reason
-why they differ. Before that an order of the first day is refunded, which has to correct that day and no other. Exits with 0 only if
-every row is the same, and what docs/consuming.md shows of Flink stands in the files.
+stranger would, are compared with what the upstream says it has shown: each day of each promoter, and each payment with both its
+promoters and the reason why they differ. Before that an order of the first day is refunded, which has to correct that day and no other;
+and a payment comes twice, under a second promoter, and under the same number at another merchant. Exits with 0 only if every row is the
+same, and what docs/consuming.md shows of Flink stands in the files.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -67,7 +68,7 @@ def arguments():
 
 def run(options, world):
     # Their packages are there only within the environment.
-    from events import Events, publish, refund_an_order
+    from events import Events, publish, refund_an_order, tell_again
     from framing import Registered
     from results import ATTRIBUTIONS, COMMISSIONS, Results, stray_touch
     from truth import lines_of
@@ -88,9 +89,10 @@ def run(options, world):
 
         kill_in_the_middle(options, world, users, registry, everything)
         follow(options, world, everything)
-        # An order of the first day is refunded, and but for what is planted nothing else happens: its day has to be corrected.
+        # An order of the first day is refunded, and but for what is planted nothing else takes anything back: its day has to be corrected.
         before, ids = commissions.corrections, Registered(registry)
         lines = refund_an_order(orders, lines_of(world.ask("_truth")), options.plant, ids.latest_id(orders.topic))
+        lines = tell_again(orders, lines, ids.latest_id(orders.topic))
         if options.plant == "touch":
             publish(world.bootstrap, "touch", stray_touch(lines), ids.latest_id(touches.topic))
             touches.planted += 1

@@ -8,9 +8,9 @@
 
 Starts a real Kafka, the simulated upstream with its faults and two apps, the connector and the example; kills both with SIGKILL, the example
 while it has work; and waits until the upstream shows nothing new, every order of it is on the topic, and the offsets that
-the example has committed are behind the last of them. Then an order is refunded, behind one of an aborted transaction. When that is
-read, too, the topic of results, read as a stranger would, and the answers of the example are compared with what the upstream says it
-has shown. Exits with 0 only if every day of every promoter is the same.
+the example has committed are behind the last of them. Then an order is refunded, behind one of an aborted transaction; and a payment comes
+twice, under a second promoter, and under the same number at another merchant. When that is read, too, the topic of results, read as a
+stranger would, and the answers of the example are compared with what the upstream says it has shown. Exits with 0 only if every day of every promoter is the same.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -58,7 +58,7 @@ def arguments():
 
 def run(options, world):
     # Their packages are there only within the environment.
-    from events import Events, refund_an_order
+    from events import Events, refund_an_order, tell_again
     from topics import Results
     from truth import differences, expected, lines_of
 
@@ -67,6 +67,7 @@ def run(options, world):
     with Events(world.bootstrap, "order") as orders, Results(world.bootstrap) as results:
         kills_left = follow(options, world, orders, results)
         lines = refund_an_order(orders, lines_of(world.ask("_truth")), options.plant)
+        lines = tell_again(orders, lines)
         kills_left += follow(options, world, orders, results)
         results.read_to_end()
 

@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
@@ -100,11 +101,13 @@ public final class Ask {
 
     /** The value of the reply with this header, or null. */
     private static byte[] await(KafkaConsumer<String, byte[]> consumer, String id, Duration within) {
+        byte[] ours = id.getBytes(StandardCharsets.UTF_8);
         Instant end = Instant.now().plus(within.isNegative() ? Duration.ZERO : within).plus(REPLY_GRACE);
         while (Instant.now().isBefore(end)) {
             for (ConsumerRecord<String, byte[]> record : consumer.poll(Duration.ofMillis(200))) {
                 Header header = record.headers().lastHeader(CORRELATION);
-                if (header != null && id.equals(new String(header.value(), StandardCharsets.UTF_8))) {
+                // Somebody else's may have no value.
+                if (header != null && Arrays.equals(ours, header.value())) {
                     return record.value();
                 }
             }

@@ -91,6 +91,27 @@ class CommissionTopologyTest {
     }
 
     @Test
+    void aPaymentThatComesTwiceEarnsOnce() throws Exception {
+        send("1", "PAID", 1000, LATE_IN_BEIJING);
+        send("1", "PAID", 1000, LATE_IN_BEIJING);
+        assertEquals(Map.of(day(26), 50L), latest());
+    }
+
+    @Test
+    void anOrderUnderTwoPromotersEarnsForEach() throws Exception {
+        send("oABC", "1600000001", "1", "PAID", 1000, LATE_IN_BEIJING);
+        send("oDEF", "1600000001", "1", "PAID", 1000, LATE_IN_BEIJING);
+        assertEquals(Map.of(day(26), 50L, "wx1/oDEF/2026-11-26", 50L), latest());
+    }
+
+    @Test
+    void twoMerchantsMayGiveOneNumber() throws Exception {
+        send("oABC", "1600000001", "1", "PAID", 1000, LATE_IN_BEIJING);
+        send("oABC", "1600000002", "1", "PAID", 1000, LATE_IN_BEIJING);
+        assertEquals(Map.of(day(26), 100L), latest());
+    }
+
+    @Test
     void aWordThatNobodyKnowsChangesNothing() throws Exception {
         send("1", "PAID", 1000, LATE_IN_BEIJING);
         send("1", "UNKNOWN", 1000, LATE_IN_BEIJING);
@@ -103,13 +124,17 @@ class CommissionTopologyTest {
     }
 
     private void send(String trade, String status, long fen, Instant paid) throws Exception {
+        send("oABC", "1600000001", trade, status, fen, paid);
+    }
+
+    private void send(String promoter, String merchant, String trade, String status, long fen, Instant paid) throws Exception {
         Order order = Order.newBuilder().setEventId("0".repeat(32)).setAppId("wx1").setIdKind("OPENID")
-            .setPromoterOpenid("oABC").setOpenid("oUSER").setMchId("1600000001").setTradeNo(trade).setStatus(status)
+            .setPromoterOpenid(promoter).setOpenid("oUSER").setMchId(merchant).setTradeNo(trade).setStatus(status)
             .setStatusCode(1).setPaidAmount(fen).setPaidTime(paid).setObservedAt(paid).build();
         ByteBuffer encoded = Order.getEncoder().encode(order);
         byte[] value = new byte[encoded.remaining()];
         encoded.get(value);
-        orders.pipeInput(PROMOTER, value);
+        orders.pipeInput("wx1/" + promoter, value);
     }
 
     private static String day(int day) {
