@@ -3,7 +3,7 @@
 
     python3 examples/windows/measure.py                  # all cases, some four minutes
     python3 examples/windows/measure.py --only live
-    python3 examples/windows/measure.py --plant spread   # must fail: see --help
+    python3 examples/windows/measure.py --plant spread   # must fail, and so must idle: see --help
 
 Starts a real Kafka, the simulated upstream and one connector after the other. Each reads touches or orders as a case says. When all that
 the upstream has shown is on the topic, the records of each partition are taken in their order, by the rule of Kafka Streams: the time of
@@ -38,7 +38,8 @@ TOUCHES = [*ALL, *AT_ONCE, "--touches-per-hour=20", "--orders-per-hour=0"]
 # Many promoters, of whom some have nothing for a day, and then something now.
 SELDOM = [*ALL, *AT_ONCE, "--touches-per-hour=0.3", "--orders-per-hour=0"]
 ORDERS = [*ALL, *AT_ONCE, "--touches-per-hour=0", "--orders-per-hour=5", f"--refund-within={REFUND_DAYS}d"]
-LIVE = [*ALL, "--history=1s", "--quiet-after=100s", "--touches-per-hour=900", "--orders-per-hour=0", "--late-max=30s"]
+# No call fails: what waits after a failed one has no bound but the times of [retry], up to minutes.
+LIVE = [*ALL, "--faults=none", "--history=1s", "--quiet-after=100s", "--touches-per-hour=900", "--orders-per-hour=0", "--late-max=30s"]
 # The default lateness of touches.
 LATENESS = 10 * MINUTE
 # How late a touch may be seen by its feed's settings, and the longest time between two polls, in the case of facts of now (seconds).
@@ -91,15 +92,16 @@ def cases():
         Case("orders, backfill, without the feed of refunds", ORDERS, days + refunds, HOUR, graces, feeds=("orders",)),
         Case("orders, backfill, and refunds", ORDERS, everything, HOUR, graces, feeds=("orders", "refunds")),
     ]
-    live = Case("touches of now, shown up to 30 s late", LIVE, LIVE_LATENESS + LIVE_IDLE, 10, [0, 10, 20, 30, 40], back=0)
+    live = Case("touches of now, shown up to 30 s late, no call failing", LIVE, LIVE_LATENESS + LIVE_IDLE, 10, [0, 10, 20, 30, 40], back=0)
     return {"live": [live], "past": past}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["live", "past"])
-    parser.add_argument("--plant", choices=["spread"], help="a fault that has to be found: a connector whose promoters do not go "
-                        "through a backfill together, catch_up_spread being a thousand days")
+    parser.add_argument("--plant", choices=["spread", "idle"], help="a fault that has to be found: a connector whose promoters do not go "
+                        "through a backfill together, catch_up_spread being a thousand days; or one that polls facts of now each half a "
+                        "minute only")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the worlds")
     parser.add_argument("--release", action="store_true", help="the optimised connector")
     return parser.parse_args()
@@ -124,7 +126,8 @@ def measure(options, world, case, name):
     history = [f"--history={case.back}s"] if case.back else []
     began = int(time.time())
     world.simulate(f"upstream-{name}", f"--seed={options.seed}", f"--promoters={case.promoters}", *case.world, *history)
-    (world.directory / f"{name}.toml").write_text(configuration(world, case, name, spread))
+    every, idle = ("30s", "30s") if options.plant == "idle" else ("1s", f"{LIVE_IDLE}s")
+    (world.directory / f"{name}.toml").write_text(configuration(world, case, name, spread, every, idle))
     connector = world.connector(name)
     with Partitions(world.bootstrap, case.topic(name), case.schema(), case.wants) as topic:
         wait_for_end(world, topic, connector)
@@ -151,15 +154,15 @@ def wait_for_end(world, topic, connector, limit=400):
             shown = len(world.ask("_truth").splitlines())
 
 
-def configuration(world, case, name, spread):
+def configuration(world, case, name, spread, every, idle):
     """As in life but for the times of polls. Each case has a connector and topics of its own name."""
     names = ", ".join(f'"{promoter_id(number)}"' for number in range(1, case.promoters + 1))
     start = datetime.now(timezone.utc) - timedelta(seconds=case.back + 10)
     feeds = "".join(f"""
 [feeds.{feed}]
 enabled = {str(feed in case.feeds).lower()}
-every = "1s"
-idle_every = "{LIVE_IDLE}s"
+every = "{every}"
+idle_every = "{idle}"
 start_from = "{start.isoformat(timespec="seconds")}"
 """ for feed in ("touches", "orders", "refunds"))
     if not case.back:
