@@ -17,6 +17,7 @@ a directory, laid out as target/debug is, whose connector and broker are taken i
 
 import argparse
 import random
+import re
 import subprocess
 import sys
 import time
@@ -225,14 +226,21 @@ def events_of_days(wanted):
 
 def days_are_complete(world, days, limit=60):
     """Asks the ledger as docs/consuming.md does. Of three days ago touches and orders are complete by the defaults, of two days ago touches,
-    of today nothing; whatever is complete has as many events as the upstream has shown."""
-    today, deadline = datetime.now(BEIJING).date(), time.monotonic() + limit
-    must = {3: {"touches", "orders"}, 2: {"touches"}, 0: set()}
+    of today nothing, and of orders no day that docs/time.md says is not settled yet; whatever is complete has as many events as the upstream has
+    shown."""
+    began, deadline = datetime.now(BEIJING), time.monotonic() + limit
+    today = began.date()
+    # A poll that comes a while after the moment closes the day.
+    settled = (today - last_settled(began - timedelta(minutes=10))).days
+    must = {3: {"touches", "orders"}, 2: {"touches"}, 1: set(), 0: set()}
+    must[settled] = must.get(settled, set()) | {"orders"}
     while True:
         told = {(app, back): dict(complete(world, app, (today - timedelta(days=back)).isoformat())) for app in APPS for back in must}
         if all(must[back] <= feeds.keys() for (_, back), feeds in told.items()) or time.monotonic() > deadline:
             break
+    open_since = (today - last_settled(datetime.now(BEIJING))).days
     good = all(must[back] <= feeds.keys() and (back or not feeds) for (_, back), feeds in told.items())
+    good &= not any("orders" in feeds for (_, back), feeds in told.items() if back < open_since)
     for (app, back), feeds in told.items():
         day = (today - timedelta(days=back)).isoformat()
         good &= feeds == {feed: days[app, feed, day] for feed in feeds}
@@ -240,6 +248,12 @@ def days_are_complete(world, days, limit=60):
         print(f"  {app}, {day}: complete are {feeds or 'none'}; by the truth {truth}")
     print(f"{'✓' if good else '✗'} days by the ledger")
     return good
+
+
+def last_settled(now):
+    """The last day whose payments are settled, by the page's own words."""
+    [hours] = re.findall(r"(\d+) hours after its 0:00", (ROOT / "docs" / "time.md").read_text())
+    return (now - timedelta(hours=int(hours))).date()
 
 
 def complete(world, app, day):

@@ -84,8 +84,8 @@ class Case:
 
 def cases():
     graces = [0, 10 * MINUTE, HOUR, 6 * HOUR + LATENESS, DAY, 3 * DAY]
-    # Orders are read day by day and so are at least a day apart; the list of a day closes 12 hours after its end in UTC. (What is listed
-    # under the day after its payment's comes a day later, and this upstream lists nothing so.)
+    # Orders are read day by day and so are at least a day apart; and of docs/time.md's sum all but the next day's 24 hours: this upstream
+    # lists no payment under it.
     days = DAY + (24 + 8 + 12) * HOUR
     past = [
         Case("touches, two hours back, as after a downtime", TOUCHES, None, HOUR, graces, back=2 * HOUR),
