@@ -98,18 +98,35 @@ class CommissionTopologyTest {
     }
 
     @Test
+    void anUnknownOrderEarnsNothing() throws Exception {
+        send("1", "UNKNOWN", 1000, LATE_IN_BEIJING);
+        assertTrue(commissions.isEmpty());
+    }
+
+    @Test
+    void anOrderUnderTwoPromotersPaysBoth() throws Exception {
+        send("1", "PAID", 1000, LATE_IN_BEIJING);
+        send("wx1", "oDEF", "1", "PAID", 1000, LATE_IN_BEIJING);
+        assertEquals(Map.of(day(26), 50L, "wx1/oDEF/2026-11-26", 50L), latest());
+    }
+
+    @Test
     void aValueThatCannotBeReadEndsTheApplication() {
         assertThrows(StreamsException.class, () -> orders.pipeInput(PROMOTER, new byte[] {1, 2, 3}));
     }
 
     private void send(String trade, String status, long fen, Instant paid) throws Exception {
-        Order order = Order.newBuilder().setEventId("0".repeat(32)).setAppId("wx1").setIdKind("OPENID")
-            .setPromoterOpenid("oABC").setOpenid("oUSER").setMchId("1600000001").setTradeNo(trade).setStatus(status)
+        send("wx1", "oABC", trade, status, fen, paid);
+    }
+
+    private void send(String app, String promoter, String trade, String status, long fen, Instant paid) throws Exception {
+        Order order = Order.newBuilder().setEventId("0".repeat(32)).setAppId(app).setIdKind("OPENID")
+            .setPromoterOpenid(promoter).setOpenid("oUSER").setMchId("1600000001").setTradeNo(trade).setStatus(status)
             .setStatusCode(1).setPaidAmount(fen).setPaidTime(paid).setObservedAt(paid).build();
         ByteBuffer encoded = Order.getEncoder().encode(order);
         byte[] value = new byte[encoded.remaining()];
         encoded.get(value);
-        orders.pipeInput(PROMOTER, value);
+        orders.pipeInput(app + '/' + promoter, value);
     }
 
     private static String day(int day) {
