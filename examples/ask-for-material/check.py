@@ -225,6 +225,9 @@ def commands_get_theirs(world, built):
             found = (reply["status"], reply["promoter_openid"], answer.returncode)
             print(f"{name}: {reply['status']} for {reply['promoter_openid']}, exit code {answer.returncode}")
             wrong += [] if found == (status, promoter_id(1), code) else [f"{name}: {found} for {status}"]
+            # Go's leaves it out; who prints it says how long it is.
+            if code == 0 and not reply.get("qrcode", "0 bytes"):
+                wrong.append(f"{name}: prints no image, and {reply['qrcode_type']}")
     return wrong
 
 
