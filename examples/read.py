@@ -6,7 +6,7 @@
     REGISTRY=http://localhost:8081 target/reader/bin/python examples/read.py localhost:9092 promoter.orders
 
 The second is for values that are written with `[schema_registry]`, and asks that for their schemas. A value that neither knows is printed
-as its bytes.
+as its bytes. It reads without a group: any number may run at once, and each prints everything.
 """
 
 import io
@@ -17,7 +17,7 @@ import urllib.request
 from functools import cache
 from pathlib import Path
 
-from confluent_kafka import Consumer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
 
@@ -47,15 +47,24 @@ def decode(value, schemas):
     return schemaless_reader(io.BytesIO(value[10:]), schemas[value[2:10]], None)
 
 
+def partitions_of(consumer, topic):
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    if not partitions:
+        sys.exit(f"there is no topic {topic}")
+    return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions]
+
+
 def main(bootstrap, *topics):
     schemas = by_fingerprint()
     consumer = Consumer({
-        "bootstrap.servers": bootstrap, "group.id": "read.py", "auto.offset.reset": "earliest",
-        "enable.auto.commit": False,
+        # The client wants a group's name. Nobody joins it: two of one group would share the records, and one that was killed keeps its
+        # part for the session's time.
+        "bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
         # What exactly-once means for a reader: records of aborted transactions are not seen.
         "isolation.level": "read_committed",
     })
-    consumer.subscribe(list(topics))
+    consumer.assign([place for topic in topics for place in partitions_of(consumer, topic)])
     while True:
         message = consumer.poll(1)
         if message is None:

@@ -114,7 +114,7 @@ class Requester:
     def decode(self, value):
         """An Avro single object; where the connector has a schema registry, put confluent-kafka's AvroDeserializer here."""
         if not value.startswith(HEADER):
-            raise ValueError(f"a value of another schema or frame: {value[:10].hex()}")
+            raise ValueError(f"carried out, but its reply is a value of another schema or frame (see README, Registry): {value[:10].hex()}")
         return schemaless_reader(io.BytesIO(value[len(HEADER) :]), self.schema, None)
 
     def fail(self, correlation, error):

@@ -298,6 +298,9 @@ def commands_get_theirs(world, upstream, built):
             wrong += [] if found == due else [f"{name}: {found} for {due}"]
             kept = file.read_bytes() if file.exists() else None
             wrong += [] if kept == (image if out and code == 0 else None) else [f"{name}: of the image of {status} it kept {kept}"]
+            # Go's leaves it out; who prints it says how long it is.
+            if code == 0 and not reply.get("qrcode", "0 bytes"):
+                wrong.append(f"{name}: prints no image, and {reply['qrcode_type']}")
     return wrong
 
 

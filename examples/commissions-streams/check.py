@@ -7,7 +7,7 @@
     python3 examples/commissions-streams/check.py --plant rate     # must fail, and so must the other faults to be planted
 
 Starts a real Kafka, the simulated upstream with its faults and two apps, the connector and the example; kills both with SIGKILL, the example
-while it has work; and waits until the upstream shows nothing new, every order of it is on the topic, and the offsets that
+while it has work, and each time when what was started after the kill before works; and waits until the upstream shows nothing new, every order of it is on the topic, and the offsets that
 the example has committed are behind the last of them. Then an order is refunded, behind one of an aborted transaction; and a payment comes
 twice, under a second promoter, and under the same number at another merchant. When that is read, too, the topic of results, read as a
 stranger would, and the answers of the example are compared with what the upstream says it has shown. Exits with 0 only if every day of every promoter is the same.
@@ -47,9 +47,9 @@ def arguments():
     parser.add_argument("--promoters", type=int, default=10, help="of each of the two apps")
     parser.add_argument("--orders-per-hour", type=int, default=20, help="of each promoter, over three days of history")
     parser.add_argument("--registry", action="store_true", help="values in Confluent's framing, by a schema registry")
-    parser.add_argument("--plant", choices=["event", "rate", "refund"], help="a fault that has to be found: an order that the "
+    parser.add_argument("--plant", choices=["event", "rate", "refund", "rush"], help="a fault that has to be found: an order that the "
                         "upstream never showed, of one fen of commission; a rate that is one basis point too high; "
-                        "a refund that nobody asked for")
+                        "a refund that nobody asked for; kills that wait for nothing in between")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world and of the kills")
     parser.add_argument("--settle", type=int, default=240, help="seconds that the end may take")
     parser.add_argument("--release", action="store_true", help="the optimised connector")
@@ -106,36 +106,63 @@ def follow(options, world, orders, results):
     begin, told = time.monotonic(), 0
     chance = random.Random(options.seed)
     # The refund comes when all were killed.
-    kills = planned_kills(options) if not results.count else {"connector": [], "example": []}
+    kills = {} if results.count else {"connector": ConnectorKills(orders, options), "example": Kills(results, options)}
     while time.monotonic() < begin + options.seconds + options.settle:
         orders.poll()
         results.poll()
-        for whom, topic in (("connector", orders), ("example", results)):
-            if kills[whom] and topic.count >= kills[whom][0]:
-                kills[whom].pop(0)
-                kill(world, chance, whom, orders, results)
+        for whom, planned in kills.items():
+            if planned.are_due(world, orders):
+                kill(world, chance, whom, planned, orders, results)
         for child in world.children.values():
             child.must_run()
         if time.monotonic() - told > 10:
             told = time.monotonic()
             print(f"{told - begin:6.1f} s  {orders.count} orders, {results.count} results", flush=True)
         if world.settlement()["settled"] and orders.are_all(world.ask) and results.are_of(orders):
-            return sum(map(len, kills.values()))
+            return sum(planned.left for planned in kills.values())
     raise SystemExit(f"not at its end {options.settle} s after the last fact: {world.settlement()}, "
                      f"{orders.count} orders, behind by {results.progress.behind(orders)}")
 
 
-def planned_kills(options):
-    """After how many orders the connector, and after how many results the example is killed: all in the first half of a small world."""
-    # There is a third of it at least, whoever is busy and whoever silent.
-    about = len(APPS) * options.promoters * options.orders_per_hour * 24 * HISTORY_DAYS // 3
-    steps = [about * (at + 1) // (2 * options.kills + 2) for at in range(options.kills)]
-    return {"connector": steps.copy(), "example": steps.copy()}
+class Kills:
+    """When the example is killed: while it has work; the first time in the first half of a small world, then each time when as many results
+    have come again, of those written after the kill before. So none hits a process that has only begun to start."""
+
+    def __init__(self, topic, options):
+        # There is a third of it at least, whoever is busy and whoever silent.
+        about = len(APPS) * options.promoters * options.orders_per_hour * 24 * HISTORY_DAYS // 3
+        self.topic, self.left, self.done, self.step = topic, options.kills, 0, about // (2 * options.kills + 2)
+        self.next, self.since, self.rush = self.step, None, options.plant == "rush"
+
+    def are_due(self, world, orders):
+        return self.left > 0 and self.topic.count >= self.next and self.has_work(world, orders)
+
+    def has_work(self, world, orders):
+        return not self.topic.are_of(orders)
+
+    def killed(self):
+        """Reads what was written up to the kill, before anybody is started again."""
+        if self.since == self.topic.count:
+            raise SystemExit(f"killed twice at {self.since} records of {self.topic.topic}, and nothing in between")
+        self.topic.read_to_end()
+        self.left, self.done, self.since = self.left - 1, self.done + 1, self.topic.count
+        self.next = 0 if self.rush else self.since + self.step
 
 
-def kill(world, chance, whom, orders, results):
+class ConnectorKills(Kills):
+    """When the connector is killed: with so many orders on the topic, and each time when it polls again. It may have read all that was there by then."""
+
+    def has_work(self, world, orders):
+        return world.children["connector"].text().count("polling begins") > self.done
+
+    def killed(self):
+        self.left, self.done = self.left - 1, self.done + 1
+
+
+def kill(world, chance, whom, planned, orders, results):
     name = whom if whom == "connector" else chance.choice([name for name in world.children if name.startswith("commissions")])
     world.children[name].kill9()
+    planned.killed()
     print(f"{name} killed, after {orders.count} orders and {results.count} results", flush=True)
     world.connector(name) if whom == "connector" else start_java(world, name, APP)
 

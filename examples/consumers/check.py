@@ -3,7 +3,7 @@
 
     python3 examples/consumers/check.py                    # those whose tools are there: Python, read.py, Java, Go, Node, kcat
     python3 examples/consumers/check.py --only go,node     # also spark, which is tried only where it is named: it is large
-    python3 examples/consumers/check.py --plant aborted    # must fail: see --help
+    python3 examples/consumers/check.py --plant aborted    # must fail, and so must silent: see --help
 
 Starts a real Kafka, the simulated upstream with its faults, and the connector, which is killed with SIGKILL in the middle. When all is
 published, an order is written in a transaction that is aborted. Then each consumer reads promoter.orders: the number of its events,
@@ -46,13 +46,16 @@ SHOWN = {
 }
 # A marker of a transaction is the last of each partition. These commit the offset behind it, and the others that behind the last record.
 BEHIND_MARKERS = {"python", "java"}
+# Those that commit offsets; of the others there must be none.
+WITH_GROUP = {"python", "java", "go", "node"}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="NAMES", help="separated by commas; these have to be there")
-    parser.add_argument("--plant", choices=["aborted"], help="a fault that has to be found: the transaction with an order that nobody "
-                        "has shown is committed, so that every consumer sees what it would see of aborted ones if it read uncommitted")
+    parser.add_argument("--plant", choices=["aborted", "silent"], help="a fault that has to be found: the transaction with an order that "
+                        "nobody has shown is committed, so that every consumer sees what it would see of aborted ones if it read uncommitted "
+                        "(aborted); or the consumer in Python commits no offset (silent)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world")
     parser.add_argument("--release", action="store_true", help="the optimised connector")
     return parser.parse_args()
@@ -66,6 +69,8 @@ def run(options, world):
     for heading, file in SHOWN.items():
         must_stand_in(HERE / file, heading)
     names = there(PROGRAMS, options.only, seldom={"spark"})
+    if options.plant == "silent" and "python" not in names:
+        raise SystemExit("--plant silent needs python")
     begin_world(world, options.seed)
     publish_orders(world)
     stray_transaction(world.bootstrap, commit=options.plant == "aborted")
@@ -76,17 +81,22 @@ def run(options, world):
     others = {"kcat": partial(kcat, orders_of(lines_of(truth))), "read.py": read_py}
     for name in names:
         began = time.monotonic()
-        found = others.get(name, partial(consume, name))(world)
+        found = others.get(name, partial(consume, name, options.plant))(world)
         seconds, lags = time.monotonic() - began, lags_of(world.bootstrap, f"orders-{name}")
-        good = found == {key: wanted[key] for key in found} and all((lag == 0) == (name in BEHIND_MARKERS) for lag in lags)
+        good = found == {key: wanted[key] for key in found} and lags_are(name, lags)
         verdicts.append(good)
         print(f"{'✓' if good else '✗'} {name}: {found}, after {seconds:.0f} s; lags {lags}", flush=True)
     return verdicts and all(verdicts) and wanted["events"] > 1000
 
 
-def consume(name, world):
+def lags_are(name, lags):
+    """Whether they are as docs/consuming.md says. Who has a group has some: where nothing is committed nothing was looked at."""
+    return bool(lags) == (name in WITH_GROUP) and all((lag == 0) == (name in BEHIND_MARKERS) for lag in lags)
+
+
+def consume(name, plant, world):
     """What a consumer says in its last line, once it is built."""
-    run = {"python": python, "java": java, "go": go, "node": node, "spark": spark}[name]
+    run = {"python": silent_python if plant == "silent" else python, "java": java, "go": go, "node": node, "spark": spark}[name]
     # Spark starts its Java by itself.
     own = os.environ | {"JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={world.temporary}"}
     answer = subprocess.run([*run(), world.bootstrap, TOPIC, SCHEMA], capture_output=True, text=True, timeout=300, env=own)
@@ -122,19 +132,49 @@ def strange_records(printed, orders):
     return strange
 
 
-def read_py(world, seconds=15):
-    """examples/read.py prints an object for each record, and goes on until it is stopped."""
-    try:
-        ended = subprocess.run([sys.executable, HERE.parent / "read.py", world.bootstrap, TOPIC], capture_output=True, timeout=seconds)
-        raise SystemExit(f"read.py ended with {ended.returncode}:\n{ended.stderr.decode()}")
-    except subprocess.TimeoutExpired as stopped:
-        orders = [json.loads(line)["value"] for line in stopped.stdout.splitlines()]
+def read_py(world):
+    """examples/read.py prints an object for each record, and goes on until it is stopped. Two at once, and one right after they were killed:
+    each prints everything."""
+    [first, second], [third] = read_by(world, 2), read_by(world, 1)
+    # Three of one mind, or none that is right.
+    return first if first == second == third else {"events": [first, second, third]}
+
+
+def read_by(world, count, seconds=10):
+    """What so many at once have printed until they were killed."""
+    files = [world.directory / f"read-{number}.json" for number in range(count)]
+    children = []
+    for file in files:
+        with open(file, "wb") as output:
+            children.append(subprocess.Popen([sys.executable, HERE.parent / "read.py", world.bootstrap, TOPIC], stdout=output))
+    time.sleep(seconds)
+    ended = [child.poll() for child in children]
+    for child in children:
+        child.kill()
+        child.wait()
+    if any(code is not None for code in ended):
+        raise SystemExit(f"read.py ended with {ended}")
+    return [summary(file) for file in files]
+
+
+def summary(file):
+    orders = [json.loads(line)["value"] for line in file.read_text().splitlines()]
     paid = sum(order["paid_amount"] for order in orders if order["status"] == "PAID")
     return {"events": len(orders), "ids": len({order["event_id"] for order in orders}), "paid": paid}
 
 
 def python():
     return [sys.executable, HERE / "python" / "orders.py"]
+
+
+def silent_python():
+    """The same, but that it commits nothing."""
+    text = (HERE / "python" / "orders.py").read_text()
+    text = text.replace('"auto.offset.reset":', '"enable.auto.commit": False, "auto.offset.reset":')
+    HOME.mkdir(parents=True, exist_ok=True)
+    silent = HOME / "silent.py"
+    silent.write_text(text.replace("Path(__file__).resolve().parents[3]", f"Path({str(ROOT)!r})"))
+    return [sys.executable, silent]
 
 
 def java():

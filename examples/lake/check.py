@@ -2,14 +2,14 @@
 """The tables hold what the upstream has shown, each event once, whatever is killed; and an erased user is gone from the disk.
 
     python3 examples/lake/check.py                 # a minute and a half
-    python3 examples/lake/check.py --plant double  # must fail: a batch that is appended twice
+    python3 examples/lake/check.py --plant double  # must fail, and so must days: a batch that is appended twice, an erasure that misses days
 
 Starts a real Kafka, the simulated upstream with its faults, the connector and the ingestion; kills the connector once and the ingestion
 again and again with SIGKILL, and runs a second one beside it for a while; and leaves a touch and an order of aborted transactions on the
 topics. At the end the rows of each table, their distinct event ids, the days that it is partitioned by, and the payments of each Beijing
 day, asked of DuckDB, must be those of the upstream's truth; so must the events of each day that is complete by the ledger, asked as
-docs/consuming.md asks it. Then a user is erased while the ingestion runs: exactly those rows are gone, from every file of the warehouse,
-and nothing is read again. Last, records are deleted from the topic before they are read, which must end the ingestion.
+docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
+file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody. Last, records are deleted from the topic before they are read, which must end the ingestion.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -17,6 +17,7 @@ a directory, laid out as target/debug is, whose connector and broker are taken i
 
 import argparse
 import random
+import re
 import subprocess
 import sys
 import time
@@ -32,6 +33,8 @@ from truth import BEIJING, day_of, lines_of, orders_of  # noqa: E402
 
 # Promoters of each app.
 PROMOTERS, HISTORY_DAYS, PARTITIONS = 10, 3, 6
+# On how many days the user who is erased has a touch and a payment.
+USER_DAYS = 3
 BY_DAY = """select (paid_time at time zone 'Asia/Shanghai')::date as day, sum(paid_amount) from orders
             where status = 'PAID' group by day"""
 # What the columns have to hold, beside an event_id of its own.
@@ -44,7 +47,8 @@ COLUMNS = {
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=5, help="SIGKILLs of the ingestion")
-    parser.add_argument("--plant", choices=["double"], help="a fault that has to be found: a table's last batch is appended again")
+    parser.add_argument("--plant", choices=["double", "days"], help="a fault that has to be found: a table's last batch is appended again "
+                        "(double); an erasure leaves the rows of all but the user's last day (days)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world and of the kills")
     parser.add_argument("--release", action="store_true", help="the optimised connector")
     return parser.parse_args()
@@ -66,7 +70,7 @@ def run(options, world):
         append_again(warehouse)
     good &= tables_are(warehouse, wanted)
     good &= days_are_complete(world, days)
-    good &= erased(world, warehouse, wanted)
+    good &= erased(world, warehouse, wanted, options.plant == "days")
     code = world.children["ingest"].terminate(60)
     print(f"ingestion stopped with {code}")
     return good and code == 0 and deleted_is_told(world, warehouse)
@@ -139,8 +143,8 @@ def until_settled(world, limit=180):
 
 
 def add_strays(world, wanted):
-    """One event on each topic that nobody may see who reads what is committed; and a touch of a user who has an order, for the simulated
-    upstream gives each row a user of its own, and a user has to be erased from both tables."""
+    """One event on each topic that nobody may see who reads what is committed; and touches and payments on several days of a user who has an
+    order, for the simulated upstream gives each row a user of its own, and a user has to be erased from all files of both tables."""
     import events
 
     order = events.stray_order(wanted["orders"], "event")
@@ -148,8 +152,13 @@ def add_strays(world, wanted):
     touch["create_time"] = order["paid_time"]
     events.publish(world.bootstrap, "touch", touch, commit=False)
     events.publish(world.bootstrap, "order", order, commit=False)
-    events.publish(world.bootstrap, "touch", touch | {"event_id": "1" * 32})
-    wanted["touches"].append(touch | {"create_time": touch["create_time"] // 1000})
+    for number in range(USER_DAYS):
+        at = order["paid_time"] - number * 86_400_000
+        again = {"event_id": f"{number + 1:032}"}
+        events.publish(world.bootstrap, "touch", touch | again | {"create_time": at})
+        events.publish(world.bootstrap, "order", order | again | {"paid_time": at, "trade_no": f"again-{number}"})
+        wanted["touches"].append(touch | again | {"create_time": at // 1000})
+        wanted["orders"].append(order | again | {"paid_time": at // 1000, "trade_no": f"again-{number}"})
 
 
 def wait_for_rows(world, warehouse, wanted, limit=90):
@@ -217,14 +226,21 @@ def events_of_days(wanted):
 
 def days_are_complete(world, days, limit=60):
     """Asks the ledger as docs/consuming.md does. Of three days ago touches and orders are complete by the defaults, of two days ago touches,
-    of today nothing; whatever is complete has as many events as the upstream has shown."""
-    today, deadline = datetime.now(BEIJING).date(), time.monotonic() + limit
-    must = {3: {"touches", "orders"}, 2: {"touches"}, 0: set()}
+    of today nothing, and of orders no day that docs/time.md says is not settled yet; whatever is complete has as many events as the upstream has
+    shown."""
+    began, deadline = datetime.now(BEIJING), time.monotonic() + limit
+    today = began.date()
+    # A poll that comes a while after the moment closes the day.
+    settled = (today - last_settled(began - timedelta(minutes=10))).days
+    must = {3: {"touches", "orders"}, 2: {"touches"}, 1: set(), 0: set()}
+    must[settled] = must.get(settled, set()) | {"orders"}
     while True:
         told = {(app, back): dict(complete(world, app, (today - timedelta(days=back)).isoformat())) for app in APPS for back in must}
         if all(must[back] <= feeds.keys() for (_, back), feeds in told.items()) or time.monotonic() > deadline:
             break
+    open_since = (today - last_settled(datetime.now(BEIJING))).days
     good = all(must[back] <= feeds.keys() and (back or not feeds) for (_, back), feeds in told.items())
+    good &= not any("orders" in feeds for (_, back), feeds in told.items() if back < open_since)
     for (app, back), feeds in told.items():
         day = (today - timedelta(days=back)).isoformat()
         good &= feeds == {feed: days[app, feed, day] for feed in feeds}
@@ -232,6 +248,12 @@ def days_are_complete(world, days, limit=60):
         print(f"  {app}, {day}: complete are {feeds or 'none'}; by the truth {truth}")
     print(f"{'✓' if good else '✗'} days by the ledger")
     return good
+
+
+def last_settled(now):
+    """The last day whose payments are settled, by the page's own words."""
+    [hours] = re.findall(r"(\d+) hours after its 0:00", (ROOT / "docs" / "time.md").read_text())
+    return (now - timedelta(hours=int(hours))).date()
 
 
 def complete(world, app, day):
@@ -257,24 +279,40 @@ def append_again(warehouse):
     table.append(table.scan(limit=10).to_arrow(), snapshot_properties={"kafka.offsets": table.current_snapshot().summary["kafka.offsets"]})
 
 
-def erased(world, warehouse, wanted):
-    """The user with the most orders of those who have rows in both tables."""
+def erased(world, warehouse, wanted, planted):
+    """The user with the most orders of those who have rows in both tables; and nobody, who must be told."""
     import duckdb
 
     touches, orders = (Counter(line["openid"] for line in wanted[name]) for name in ("touches", "orders"))
     user = max(touches.keys() & orders.keys(), key=orders.get)
     # Files of a commit under way are left alone, so those of the last batch have to be older than one takes.
     time.sleep(11)
-    subprocess.run([sys.executable, HERE / "lake.py", "erase", "--warehouse", warehouse, "--user", user], check=True)
+    program = missing_days(world, wanted, user) if planted else HERE / "lake.py"
+    answers = [subprocess.run([sys.executable, program, "erase", "--warehouse", warehouse, "--user", each], capture_output=True, text=True)
+               for each in (user, "oNOBODY")]
+    print("".join(answer.stderr for answer in answers).strip())
     time.sleep(7)
     left = {name: sum(line["openid"] != user for line in lines) for name, lines in wanted.items()}
     files = [str(path) for path in warehouse.rglob("*.parquet")]
     on_disk = duckdb.sql("select count(*) from read_parquet($files, union_by_name = true) where openid = $user",
                          params={"files": files, "user": user}).fetchall()[0][0]
-    good = rows(warehouse) == left and on_disk == 0
-    print(f"{'✓' if good else '✗'} a user with {touches[user]} touches and {orders[user]} events of orders erased: {rows(warehouse)} rows left "
-          f"of {left}; {on_disk} on the disk")
+    told = all(f"{name}: {of[user]} rows erased" in answers[0].stderr for name, of in (("touches", touches), ("orders", orders)))
+    told &= [answer.returncode for answer in answers] == [0, 1] and "nobody was erased" in answers[1].stderr
+    days = {day_of(line["create_time"]) for line in wanted["touches"] if line["openid"] == user}
+    good = rows(warehouse) == left and on_disk == 0 and told and len(days) == USER_DAYS
+    print(f"{'✓' if good else '✗'} a user with {touches[user]} touches of {len(days)} days and {orders[user]} events of orders erased: "
+          f"{rows(warehouse)} rows left of {left}; {on_disk} on the disk")
     return good
+
+
+def missing_days(world, wanted, user):
+    """lake.py, but that it erases rows of the user's last day only."""
+    last = max(line["paid_time"] for line in wanted["orders"] if line["openid"] == user)
+    since = datetime.fromtimestamp(last - 43_200, timezone.utc).isoformat()
+    text = (HERE / "lake.py").read_text().replace("table.delete(of_user,", f"""table.delete(f"openid = '{{user}}' and {{TABLES[name][1]}} >= '{since}'",""")
+    program = world.directory / "missing_days.py"
+    program.write_text(text.replace("Path(__file__).resolve().parents[2]", f"Path({str(ROOT)!r})"))
+    return program
 
 
 def deleted_is_told(world, warehouse):

@@ -164,29 +164,39 @@ def query(options):
 
 
 def erase(options):
-    """Deletes the rows of a user, the snapshots that still have them, and the files that nobody refers to any more."""
-    lake = catalog(options.warehouse)
+    """Deletes the rows of a user, the snapshots that still have them, and the files that nobody refers to any more. Nobody's rows are 1: a slip in
+    the id, or another pseudonym, must not look as if somebody had been erased."""
+    lake, erased = catalog(options.warehouse), 0
     for name in TABLES:
-        while not erase_from(lake, name, options.user):
+        while (rows := erase_from(lake, name, options.user)) is None:
             print(f"{name}: another commit came first; once more", file=sys.stderr, flush=True)
         removed = remove_unused(options.warehouse, open_table(lake, name))
-        print(f"{name}: erased; {removed} files removed", file=sys.stderr, flush=True)
+        print(f"{name}: {rows} rows erased; {removed} files removed", file=sys.stderr, flush=True)
+        erased += rows
+    if not erased:
+        print(f"no row is of {options.user}: nobody was erased", file=sys.stderr, flush=True)
+        return 1
+    return 0
 
 
 def erase_from(lake, name, user):
+    """How many rows were deleted; None where another commit came first."""
     table = open_table(lake, name)
     if table.current_snapshot() is None:
-        return True
+        return 0
+    of_user = EqualTo("openid", user)
+    rows = table.scan(row_filter=of_user).count()
     try:
-        # The rows of days that are rewritten stay; so do the offsets, or the next start would read everything again.
-        table.delete(EqualTo("openid", user), snapshot_properties={OFFSETS: json.dumps(offsets_of(table))})
+        if rows:
+            # The rows of days that are rewritten stay; so do the offsets, or the next start would read everything again.
+            table.delete(of_user, snapshot_properties={OFFSETS: json.dumps(offsets_of(table))})
         current = table.current_snapshot().snapshot_id
         older = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != current]
         if older:
             table.maintenance.expire_snapshots().by_ids(older).commit()
     except CommitFailedException:
-        return False
-    return True
+        return None
+    return rows
 
 
 def remove_unused(warehouse, table):
@@ -214,10 +224,10 @@ def main():
     of["ingest"].add_argument("--batch-records", type=int, default=50_000, help="rows of one commit at most")
     of["ingest"].add_argument("--skip-deleted", action="store_true", help="go on where records were deleted before they were read")
     of["query"].add_argument("sql")
-    of["erase"].add_argument("--user", required=True, help="the openid, as the topics have it")
+    of["erase"].add_argument("--user", required=True, help="the openid, as the topics have it: a pseudonym where they have those")
     options = parser.parse_args()
-    options.run(options)
+    return options.run(options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,12 +2,13 @@
 """Planted differences between bills and topic are found, and nothing else.
 
     python3 examples/reconcile/check.py                 # under a minute
-    python3 examples/reconcile/check.py --plant silent  # must fail: a difference of which the check does not know
+    python3 examples/reconcile/check.py --plant silent  # must fail, and so must unbilled: a difference of which the check does not know
 
 Starts a real Kafka, the simulated upstream with its faults, and the connector. When all is published, the bills of yesterday are
 made of what the upstream says it has shown, as WeChat Pay would write them, one of each merchant, with sales that no promoter has;
-they must agree with the topic, where an order of an aborted transaction stands, too. Then one difference of each kind is planted, and reconcile.py must tell these and no other.
-It must refuse a bill that was cut, too.
+they must agree with the topic, where an order of an aborted transaction stands, too. Then one difference of each kind is planted, among them a
+merchant without a bill and one whose bill has no lines, and reconcile.py must tell these and no other. It must refuse a bill that was cut, one
+of another day, and a day of which the topic has nothing. The sample bill must be what `bill.write` makes, and be read without a broker.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -34,11 +35,18 @@ from truth import lines_of, orders_of  # noqa: E402
 BEIJING = timezone(timedelta(hours=8))
 TOPIC = "promoter.orders"
 PROMOTERS, HISTORY_DAYS = 20, 3
+SOLD_WITHOUT = "1600000001"
+# The sample, which the README's command reads: its day, merchant, payments and refunds.
+SAMPLE = HERE / "bill-1600000001.csv"
+SAMPLE_OF = ("2026-11-26", SOLD_WITHOUT, [("4200002611260001", 12_800), ("4200002611260002", 990), ("4200002611260003", 5_650)],
+             [("4200002611260002", 990)])
+SAMPLE_READ = f"{SOLD_WITHOUT}: 3 payments, 194.40; 1 orders refunded, 9.90\n"
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plant", choices=["silent"], help="a fault that has to be found: an amount of which the check does not know")
+    parser.add_argument("--plant", choices=["silent", "unbilled"], help="a fault that has to be found, of which the check does not "
+                        "know: another amount (silent), or one more merchant whose bill is left out (unbilled)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the world, and of what is planted")
     parser.add_argument("--release", action="store_true", help="the optimised connector")
     return parser.parse_args()
@@ -59,21 +67,23 @@ def run(options, world):
     events.publish(world.bootstrap, "order", aborted, commit=False)
     chance = random.Random(options.seed)
     for number in range(20):
-        payments["1600000001"].append((f"sold-without-{number}", chance.randrange(1, 100_000)))
+        payments[SOLD_WITHOUT].append((f"sold-without-{number}", chance.randrange(1, 100_000)))
     sold = 20
 
     clean = reconcile(world, day, payments, refunds, "clean")
     print(f"{day}: {clean['paid_with_promoter']} payments by promoters, {len(clean['paid_without_promoter'])} without; "
           f"{len(clean['differences'])} differences before any was planted")
-    wanted = plant(world, chance, payments, refunds)
+    wanted = plant(world, chance, lines, day, payments, refunds)
     if options.plant == "silent":
         change_amount(chance, payments)
+    elif options.plant == "unbilled":
+        leave_out(next_merchant(payments, refunds), payments, refunds)
     found = reconcile(world, day, payments, refunds, "planted")
     told = Counter((row["kind"], row["trade_no"]) for row in found["differences"])
-    print(f"planted {sorted(wanted)}")
-    print(f"told    {sorted(told)}")
+    print(f"planted {dict(Counter(kind for kind, _ in wanted))}")
+    print(f"not told: {sorted((Counter(wanted) - told).elements())}; told, and not planted: {sorted((told - Counter(wanted)).elements())}")
     return (not clean["differences"] and clean["paid_with_promoter"] > 100 and len(clean["paid_without_promoter"]) == sold
-            and told == Counter(wanted) and cut_bill_is_refused(world, day))
+            and told == Counter(wanted) and wrong_bills_are_refused(world, day) and sample_is_read())
 
 
 def publish(world, limit=180):
@@ -125,10 +135,16 @@ def call(world, day, paths):
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def plant(world, chance, payments, refunds):
-    """One difference of each kind, each of an order of its own: what has to be told."""
+def plant(world, chance, lines, day, payments, refunds):
+    """One difference of each kind, each of an order of its own, but for merchants without lines, all of whose orders are: what has to be told."""
     refunded = {trade for of_merchant in refunds.values() for trade, _ in of_merchant}
-    merchant = max(payments, key=lambda each: len(payments[each]) if each != "1600000001" else 0)
+    merchant = max(payments, key=lambda each: len(payments[each]) if each != SOLD_WITHOUT else 0)
+    left_out, emptied = chance.sample(sorted(payments.keys() & refunds.keys() - {merchant, SOLD_WITHOUT}), 2)
+    # Paid on the day, by the bill, and of a status that nobody knows.
+    paid = {line["trade_no"] for line in orders_of(lines) if line["status"] == "PAID"}
+    unknown = next(line for line in orders_of(lines) if line["status"] == "UNKNOWN" and of(line["paid_time"]) == day
+                   and line["trade_no"] not in paid and line["mch_id"] not in (left_out, emptied))
+    payments[unknown["mch_id"]].append((unknown["trade_no"], unknown["paid_amount"]))
     orders = [order for order in payments[merchant] if order[0] not in refunded]
     lost, changed, given_back, twice = chance.sample(orders, 4)
     payments[merchant].remove(lost)
@@ -136,8 +152,19 @@ def plant(world, chance, payments, refunds):
     refunds[merchant].append(given_back)
     missing = refunds[merchant].pop(0)
     publish_for_another(world, twice[0])
-    return [("no_payment", lost[0]), ("amount", changed[0]), ("no_refund_event", given_back[0]),
+    unbilled = leave_out(left_out, payments, refunds) | leave_out(emptied, payments, refunds)
+    payments[emptied] = []
+    return [*(("no_bill", trade) for trade in unbilled), ("unknown", unknown["trade_no"]), ("no_payment", lost[0]), ("amount", changed[0]), ("no_refund_event", given_back[0]),
             ("no_refund", missing[0]), ("two_promoters", twice[0])]
+
+
+def leave_out(merchant, payments, refunds):
+    """The orders of a merchant, who has no bill any more."""
+    return {trade for part in (payments, refunds) for trade, _ in part.pop(merchant, [])}
+
+
+def next_merchant(payments, refunds):
+    return next(merchant for merchant in sorted(payments.keys() & refunds.keys()) if merchant != SOLD_WITHOUT and payments[merchant])
 
 
 def change_amount(chance, payments):
@@ -165,14 +192,35 @@ def publish_for_another(world, trade):
     producer.flush(30)
 
 
-def cut_bill_is_refused(world, day):
-    path = next(world.directory.glob("clean-*.csv"))
+def wrong_bills_are_refused(world, day):
+    """Those of which nothing can be said: each must end with 2, and by its own words; all bills empty, with 1."""
+    path = next(world.directory.glob(f"clean-{SOLD_WITHOUT}.csv"))
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    cut = world.directory / "cut.csv"
-    cut.write_text("".join(lines[:1] + lines[2:]), encoding="utf-8")
-    answer = call(world, day, [cut])
-    print(f"a bill without its second line: {answer.returncode}, {answer.stderr.strip()}")
-    return answer.returncode == 2
+    sold, before = [("sold-without-0", 100)], day - timedelta(days=30)
+    cases = {
+        "cut": (day, "".join(lines[:1] + lines[2:]), 2, "was the download cut"),
+        "of the day before": (day, write(day - timedelta(days=1), SOLD_WITHOUT, sold, []), 2, "and the day is"),
+        "with a refund of the next day": (day - timedelta(days=1), write(day, SOLD_WITHOUT, [], sold), 2, "and the day is"),
+        "of a day that the topic does not have": (before, write(before, SOLD_WITHOUT, sold, []), 2, "has no order of"),
+        "without lines": (day, write(day, SOLD_WITHOUT, [], []), 1, "no_bill"),
+    }
+    good = True
+    for name, (of_day, text, code, words) in cases.items():
+        wrong = world.directory / "wrong.csv"
+        wrong.write_text(text, encoding="utf-8")
+        answer = call(world, of_day, [wrong])
+        told = answer.returncode == code and words in answer.stdout + answer.stderr
+        print(f"{'✓' if told else '✗'} a bill {name}: {answer.returncode} {answer.stderr.strip()}")
+        good &= told
+    return good
+
+
+def sample_is_read():
+    """By the README's command, without a broker; and it is what `bill.write` makes."""
+    answer = subprocess.run([sys.executable, "-I", HERE / "bill.py", "--day", SAMPLE_OF[0], SAMPLE], capture_output=True, text=True, timeout=30)
+    good = SAMPLE.read_bytes().decode() == write(*SAMPLE_OF) and (answer.returncode, answer.stdout) == (0, SAMPLE_READ)
+    print(f"{'✓' if good else '✗'} the sample bill: {answer.stdout.strip()} {answer.stderr.strip()}")
+    return good
 
 
 if __name__ == "__main__":

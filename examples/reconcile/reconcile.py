@@ -4,8 +4,8 @@
     python3 -m venv env && env/bin/pip install -r requirements.txt
     env/bin/python reconcile.py --bootstrap localhost:9092 --day 2026-11-26 bill-1600000001.csv bill-1600000002.csv
 
-Ends with 0 where nothing is wrong, 1 where something is, 2 where a bill can't be read. Payments that no promoter has are counted:
-a shop sells without promoters, too.
+Ends with 0 where nothing is wrong, 1 where something is, 2 where nothing can be said: a bill can't be read or is of another day, or the
+topic has no order of the day. Payments that no promoter has are counted: a shop sells without promoters, too.
 """
 
 import argparse
@@ -14,10 +14,11 @@ import json
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from bill import Bill, BillError, read, yuan
+from bill import day_of_beijing, read_all, yuan
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
@@ -29,11 +30,13 @@ HEADER = b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(ORDER
 # Without an answer for so long the brokers count as away.
 SILENCE_SECONDS_MAX = 30
 MEANINGS = {
+    "no_bill": "promoter, and the bills have no line of the merchant",
     "no_payment": "promoter, and no payment in the bill",
     "amount": "another amount than in the bill",
     "no_refund": "refunded by the topic, and no refund in the bill",
     "no_refund_event": "refunded in the bill, and not by the topic",
     "two_promoters": "paid to more than one promoter",
+    "unknown": "promoter and payment, and of a status that nobody knows",
 }
 
 
@@ -80,22 +83,39 @@ def decode(value, schema):
     return schemaless_reader(io.BytesIO(value[len(HEADER) :]), schema, None)
 
 
-def of_day(events, day, merchants):
-    """The day's payments of these merchants by order, with who has them, and the orders that were refunded on it."""
-    payments, refunds = {}, {}
+@dataclass
+class Day:
+    """The orders that the topic has of a day, with their events: paid on it, refunded on it, and of an unknown status with that payment's day."""
+
+    payments: dict = field(default_factory=dict)
+    refunds: dict = field(default_factory=dict)
+    unknown: dict = field(default_factory=dict)
+
+    def orders(self):
+        return self.payments.keys() | self.refunds.keys() | self.unknown.keys()
+
+
+def of_day(events, day):
+    found = Day()
     for event, recorded in events:
-        order = (event["mch_id"], event["trade_no"])
-        if event["mch_id"] not in merchants:
-            continue
-        if event["status"] == "PAID" and event["paid_time"].astimezone(BEIJING).date() == day:
-            payments.setdefault(order, []).append(event)
-        elif event["status"] == "REFUNDED" and (event["refunded_time"] or recorded).astimezone(BEIJING).date() == day:
-            refunds.setdefault(order, []).append(event)
-    return payments, refunds
+        refunded = event["status"] == "REFUNDED"
+        part = found.refunds if refunded else found.payments if event["status"] == "PAID" else found.unknown
+        time_of = event["refunded_time"] or recorded if refunded else event["paid_time"]
+        if time_of.astimezone(BEIJING).date() == day:
+            part.setdefault((event["mch_id"], event["trade_no"]), []).append(event)
+    return found
 
 
-def differences(bill, payments, refunds):
+def differences(bill, found):
     """What is wrong: the kind, the order, and words."""
+    without_bill = {order for order in found.payments.keys() | found.refunds.keys() if order[0] not in bill.merchants}
+    for order in without_bill:
+        [event, *_] = found.payments.get(order) or found.refunds[order]
+        yield "no_bill", order, f"{event['promoter_openid']}, {yuan(event['paid_amount'])}, {event['status']}"
+    payments, refunds = ({order: part[order] for order in part.keys() - without_bill} for part in (found.payments, found.refunds))
+    for order in found.unknown.keys() & bill.payments.keys() - payments.keys():
+        [event, *_] = found.unknown[order]
+        yield "unknown", order, f"{event['promoter_openid']}, {yuan(bill.payments[order])}, status {event['status_code']}"
     for order, events in payments.items():
         promoters = sorted({event["promoter_openid"] for event in events})
         paid, billed = events[0]["paid_amount"], bill.payments.get(order)
@@ -116,29 +136,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bills", nargs="+", type=Path, help="CSV, one for each merchant: the tradebill of type ALL")
     parser.add_argument("--bootstrap", required=True, help="HOST:PORT of a broker")
-    parser.add_argument("--day", required=True, type=lambda text: datetime.strptime(text, "%Y-%m-%d").date(), help="of Beijing")
+    parser.add_argument("--day", required=True, type=day_of_beijing, help="of Beijing")
     parser.add_argument("--topic", default="promoter.orders")
     parser.add_argument("--json", action="store_true", help="one object")
     options = parser.parse_args()
-    bill = Bill()
-    for path in options.bills:
-        try:
-            bill.add(read(path.read_text(encoding="utf-8")))
-        except (BillError, OSError, UnicodeDecodeError) as error:
-            print(f"{path}: {error}", file=sys.stderr)
-            return 2
+    bill = read_all(options.bills, options.day)
+    if bill is None:
+        return 2
 
-    events = read_topic(options.bootstrap, options.topic, begin_of(options.day))
-    payments, refunds = of_day(events, options.day, bill.merchants)
-    found = sorted(differences(bill, payments, refunds))
-    alone = bill.payments.keys() - payments.keys()
+    of_topic = of_day(read_topic(options.bootstrap, options.topic, begin_of(options.day)), options.day)
+    if not of_topic.orders():
+        # Nothing would be compared, and nothing be found wrong.
+        print(f"{options.topic} has no order of {options.day}: is it the right topic and day, and was it published?", file=sys.stderr)
+        return 2
+    found = sorted(differences(bill, of_topic))
+    alone = bill.payments.keys() - of_topic.payments.keys() - of_topic.unknown.keys()
+    promoted = len(of_topic.payments)
     if options.json:
         rows = [{"kind": kind, "mch_id": order[0], "trade_no": order[1], "text": text} for kind, order, text in found]
-        print(json.dumps({"paid_with_promoter": len(payments), "paid_without_promoter": sorted(trade for _, trade in alone),
+        print(json.dumps({"paid_with_promoter": promoted, "paid_without_promoter": sorted(trade for _, trade in alone),
                           "differences": rows}, ensure_ascii=False))
     else:
-        print(f"{options.day}: {len(bill.payments)} payments in {len(options.bills)} bills, {len(payments)} of them by promoters, "
-              f"{len(alone)} without ({yuan(sum(bill.payments[order] for order in alone))})")
+        print(f"{options.day}: {len(bill.payments)} payments in {len(options.bills)} bills, {len(alone)} of them without "
+              f"a promoter ({yuan(sum(bill.payments[order] for order in alone))}); {promoted} by promoters on the topic")
         for kind, order, text in found:
             print(f"  {MEANINGS[kind]}: {order[0]} {order[1]}: {text}")
         print(dict(Counter(kind for kind, _, _ in found)) or "nothing is wrong")

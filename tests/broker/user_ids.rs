@@ -17,8 +17,8 @@ pub const CASES: &[Case] =
     &[Case::shared("user ids: no topic holds a user's id where they are pseudonyms", no_topic_holds_a_users_id)];
 
 const KEY: &str = "a key of the test's own";
-const TOPICS: [&str; 7] =
-    ["touches", "orders", "dead-letters", "registry", "state", "material.requests", "material.results"];
+const TOPICS: [&str; 8] =
+    ["touches", "orders", "dead-letters", "registry", "state", "ledger", "material.requests", "material.results"];
 
 fn no_topic_holds_a_users_id(context: &Context) -> Result<()> {
     let simulator = lively(context, "6s")?;

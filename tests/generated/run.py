@@ -7,7 +7,7 @@
 Starts a real Kafka, a real schema registry, the simulated upstream, and the connector twice: once with the registry, once without it. Reads
 all topics as bytes, touches, orders, dead letters, requests, replies and registered promoters, and has them decoded by a program in each
 language that knows the schemas by its generated classes alone. What it finds in each field must be what fastavro finds by the schemas
-themselves. Then the classes are generated from schemas with planted faults, and it fails where one is not found.
+themselves; orders are decoded by the lines that docs/consuming.md shows. Then the classes are generated from schemas with planted faults, and it fails where one is not found.
 
 Needs Rust, Java 17, Maven, Go 1.26, Node 20 with npm, and Python 3.11, or later; packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -24,10 +24,18 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "soak"))
+sys.path[:0] = [str(HERE.parent / "soak"), str(HERE.parents[1] / "examples" / "checking")]
+from page import must_stand_in  # noqa: E402
 from parts import ROOT, TARGET, carry_out  # noqa: E402
 
 LANGUAGES = ("java", "python", "go", "typescript")
+# What docs/consuming.md shows of each: so orders are decoded here.
+SHOWN = (
+    ("**Java**", "java", "java/src/main/java/Read.java"),
+    ("**Python**", "python", "python/read.py", "python/generate.py"),
+    ("**Go**", "go", "go/main.go"),
+    ("**TypeScript**", "ts", "typescript/read.ts"),
+)
 
 
 def arguments():
@@ -44,6 +52,8 @@ def run(options, world):
     from records import publish
     from reference import Reference
 
+    for heading, language, file, *more in SHOWN:
+        must_stand_in(HERE / file, heading, language, [HERE / each for each in more])
     languages = options.only.split(",")
     missing = [name for language in languages for name in PROGRAMS[language] if not shutil.which(name)]
     if missing:

@@ -45,7 +45,7 @@ type decoder struct {
 	schema   *avro.Schema
 	new      func() any
 	// By the ids of the schemas that wrote.
-	resolved map[uint32]*avro.Schema
+	resolved, registered map[uint32]*avro.Schema
 }
 
 func main() {
@@ -57,7 +57,7 @@ func main() {
 			check(err)
 			schema, err := avro.Parse(string(text))
 			check(err)
-			reader := decoder{registry, schema, kind.new, map[uint32]*avro.Schema{}}
+			reader := decoder{registry, schema, kind.new, map[uint32]*avro.Schema{}, map[uint32]*avro.Schema{}}
 			reader.file(filepath.Join(records, framing, name+".bin"), filepath.Join(out, framing, name+".jsonl"))
 		}
 	}
@@ -89,6 +89,11 @@ func (d *decoder) line(value []byte) map[string]any {
 }
 
 func (d *decoder) decode(value []byte, record any) error {
+	if order, is := record.(*promoter.Order); is {
+		var err error
+		*order, err = d.order(value)
+		return err
+	}
 	var rest []byte
 	var err error
 	if value[0] == 0 {
@@ -101,6 +106,30 @@ func (d *decoder) decode(value []byte, record any) error {
 		// Compares the fingerprint, too.
 		rest, err = d.schema.DecodeSingleObject(value, record)
 	}
+	return whole(rest, err)
+}
+
+// As docs/consuming.md shows it.
+func (d *decoder) order(value []byte) (promoter.Order, error) {
+	var order promoter.Order
+	schema := d.schema
+	if value[0] != 0 {
+		rest, err := schema.DecodeSingleObject(value, &order)
+		return order, whole(rest, err)
+	}
+	writer, err := d.text(binary.BigEndian.Uint32(value[1:]))
+	if err != nil {
+		return order, err
+	}
+	resolved, err := avro.Resolve(writer, schema)
+	if err != nil {
+		return order, err
+	}
+	rest, err := resolved.Decode(value[5:], &order)
+	return order, whole(rest, err)
+}
+
+func whole(rest []byte, err error) error {
 	if err == nil && len(rest) > 0 {
 		err = errors.New("bytes are left")
 	}
@@ -112,6 +141,22 @@ func (d *decoder) writer(id uint32) (*avro.Schema, error) {
 	if schema, known := d.resolved[id]; known {
 		return schema, nil
 	}
+	writer, err := d.text(id)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := avro.Resolve(writer, d.schema)
+	if err == nil {
+		d.resolved[id] = schema
+	}
+	return schema, err
+}
+
+// The schema that wrote, as it is registered.
+func (d *decoder) text(id uint32) (*avro.Schema, error) {
+	if schema, known := d.registered[id]; known {
+		return schema, nil
+	}
 	answer, err := http.Get(fmt.Sprintf("%s/schemas/ids/%d", d.registry, id))
 	check(err)
 	defer answer.Body.Close()
@@ -119,13 +164,10 @@ func (d *decoder) writer(id uint32) (*avro.Schema, error) {
 	check(err)
 	var registered struct{ Schema string }
 	check(json.Unmarshal(body, &registered))
-	writer, err := avro.Parse(registered.Schema)
+	schema, err := avro.Parse(registered.Schema)
 	check(err)
-	schema, err := avro.Resolve(writer, d.schema)
-	if err == nil {
-		d.resolved[id] = schema
-	}
-	return schema, err
+	d.registered[id] = schema
+	return schema, nil
 }
 
 // The fields under their names in the schema: times as milliseconds, everything else as encoding/json writes it.

@@ -7,4 +7,5 @@ from pathlib import Path
 from dataclasses_avroschema import ModelGenerator
 
 schemas = [json.loads(Path(path).read_text()) for path in sys.argv[2:]]
-Path(sys.argv[1]).write_text(ModelGenerator().render_module(schemas=schemas, model_type="dataclass"))
+module = ModelGenerator().render_module(schemas=schemas, model_type="dataclass")
+Path(sys.argv[1]).write_text(module)

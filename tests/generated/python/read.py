@@ -15,6 +15,7 @@ from pathlib import Path
 
 import promoter
 from fastavro.schema import fingerprint, to_parsing_canonical_form
+from promoter import Order
 
 KINDS = [promoter.Touch, promoter.Order, promoter.DeadLetter, promoter.MaterialRequest, promoter.MaterialResult, promoter.Promoter,
          promoter.LedgerDay]
@@ -42,6 +43,18 @@ def decode(kind, value):
     return kind.deserialize(value[10:])
 
 
+def decode_order(value):
+    """As docs/consuming.md shows it."""
+    if value[:1] == b"\0":
+        registered = writer(*struct.unpack(">I", value[1:5]))
+        order = Order.deserialize(value[5:], writer_schema=registered)
+        return order
+    if not value.startswith(header(Order)):
+        raise ValueError(f"written by another schema: {value[:10].hex()}")
+    order = Order.deserialize(value[10:])
+    return order
+
+
 def plain(value):
     """Times as milliseconds, bytes in base64, everything else as it is."""
     if isinstance(value, datetime):
@@ -51,7 +64,7 @@ def plain(value):
 
 def line(kind, value):
     try:
-        record = decode(kind, value)
+        record = decode_order(value) if kind is Order else decode(kind, value)
     # Whatever a library raises of bytes that it can't read.
     except Exception as error:
         return {"error": repr(error)}

@@ -14,6 +14,20 @@ import { Promoter as Touches } from "./generated/Touch.js";
 // What a decoded field can be.
 type Value = null | boolean | number | string | Buffer | string[] | Record<string, string>;
 
+type Schema = Parameters<typeof avro.Type.forSchema>[0];
+const known = new Map<number, Schema>();
+
+// The schema that wrote, by the id in front of its values.
+async function registeredAs(id: number, registry: string): Promise<Schema> {
+  let schema = known.get(id);
+  if (schema === undefined) {
+    const answer = await fetch(`${registry}/schemas/ids/${id}`);
+    schema = JSON.parse(((await answer.json()) as { schema: string }).schema) as Schema;
+    known.set(id, schema);
+  }
+  return schema;
+}
+
 class Kind<Type extends { [Name in keyof Type]: Value }> {
   readonly #type: avro.Type;
   readonly #resolvers = new Map<number, ReturnType<avro.Type["createResolver"]>>();
@@ -34,9 +48,7 @@ class Kind<Type extends { [Name in keyof Type]: Value }> {
     const id = value.readUInt32BE(1);
     let resolver = this.#resolvers.get(id);
     if (!resolver) {
-      const answer = await fetch(`${registry}/schemas/ids/${id}`);
-      const { schema } = (await answer.json()) as { schema: string };
-      resolver = this.#type.createResolver(avro.Type.forSchema(JSON.parse(schema)));
+      resolver = this.#type.createResolver(avro.Type.forSchema(await registeredAs(id, registry)));
       this.#resolvers.set(id, resolver);
     }
     return this.#type.fromBuffer(value.subarray(5), resolver);
@@ -52,12 +64,29 @@ class Kind<Type extends { [Name in keyof Type]: Value }> {
   }
 }
 
+// As docs/consuming.md shows it.
+const type = avro.Type.forSchema(JSON.parse(Orders.OrderSchema));
+
+class ShownOrders extends Kind<Orders.Order> {
+  override singleObject(value: Buffer, header: Buffer): Orders.Order {
+    super.singleObject(value, header);
+    const order: Orders.Order = type.fromBuffer(value.subarray(10));
+    return order;
+  }
+
+  override async confluent(value: Buffer, registry: string): Promise<Orders.Order> {
+    const registered = await registeredAs(value.readUInt32BE(1), registry);
+    const order: Orders.Order = type.fromBuffer(value.subarray(5), type.createResolver(avro.Type.forSchema(registered)));
+    return order;
+  }
+}
+
 // Bytes in base64, everything else as it is.
 const plain = (field: Value) => (Buffer.isBuffer(field) ? field.toString("base64") : field);
 
 const KINDS = {
   Touch: new Kind<Touches.Touch>(Touches.TouchSchema),
-  Order: new Kind<Orders.Order>(Orders.OrderSchema),
+  Order: new ShownOrders(Orders.OrderSchema),
   DeadLetter: new Kind<DeadLetters.DeadLetter>(DeadLetters.DeadLetterSchema),
   MaterialRequest: new Kind<MaterialRequests.MaterialRequest>(MaterialRequests.MaterialRequestSchema),
   MaterialResult: new Kind<MaterialResults.MaterialResult>(MaterialResults.MaterialResultSchema),

@@ -16,6 +16,7 @@ import java.time.Instant;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.avro.Schema;
+import org.apache.avro.io.BinaryDecoder;
 import org.apache.avro.io.DecoderFactory;
 import org.apache.avro.message.BinaryMessageDecoder;
 import org.apache.avro.specific.SpecificDatumReader;
@@ -80,7 +81,7 @@ public final class Read {
 
   String line(byte[] value, Kind kind) throws IOException, InterruptedException {
     try {
-      SpecificRecordBase record = value[0] == 0 ? confluent(value, kind.schema) : kind.singleObjects.decode(value);
+      SpecificRecordBase record = kind.schema == Order.getClassSchema() ? order(value) : value[0] == 0 ? confluent(value, kind.schema) : kind.singleObjects.decode(value);
       ObjectNode fields = JSON.createObjectNode();
       for (Schema.Field field : record.getSchema().getFields()) {
         fields.set(field.name(), plain(record.get(field.pos())));
@@ -89,6 +90,18 @@ public final class Read {
     } catch (RuntimeException | IOException error) {
       return JSON.writeValueAsString(Map.of("error", error.toString()));
     }
+  }
+
+  /** As docs/consuming.md shows it. */
+  Order order(byte[] value) throws IOException, InterruptedException {
+    if (value[0] != 0) {
+      Order order = Order.getDecoder().decode(value);
+      return order;
+    }
+    Schema writer = writer(ByteBuffer.wrap(value, 1, 4).getInt());
+    BinaryDecoder decoder = DecoderFactory.get().binaryDecoder(value, 5, value.length - 5, null);
+    Order order = new SpecificDatumReader<Order>(writer, Order.getClassSchema()).read(null, decoder);
+    return order;
   }
 
   /** By the schema that the id in front of it stands for. */

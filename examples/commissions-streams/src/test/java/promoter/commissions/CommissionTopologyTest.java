@@ -119,6 +119,12 @@ class CommissionTopologyTest {
     }
 
     @Test
+    void anUnknownOrderEarnsNothing() throws Exception {
+        send("1", "UNKNOWN", 1000, LATE_IN_BEIJING);
+        assertTrue(commissions.isEmpty());
+    }
+
+    @Test
     void aValueThatCannotBeReadEndsTheApplication() {
         assertThrows(StreamsException.class, () -> orders.pipeInput(PROMOTER, new byte[] {1, 2, 3}));
     }
