@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -281,28 +282,58 @@ def append_again(warehouse):
 
 def erased(world, warehouse, wanted, planted):
     """The user with the most orders of those who have rows in both tables; and nobody, who must be told."""
-    import duckdb
-
     touches, orders = (Counter(line["openid"] for line in wanted[name]) for name in ("touches", "orders"))
     user = max(touches.keys() & orders.keys(), key=orders.get)
     # Files of a commit under way are left alone, so those of the last batch have to be older than one takes.
     time.sleep(11)
     program = missing_days(world, wanted, user) if planted else HERE / "lake.py"
+    began = time.time()
     answers = [subprocess.run([sys.executable, program, "erase", "--warehouse", warehouse, "--user", each], capture_output=True, text=True)
                for each in (user, "oNOBODY")]
     print("".join(answer.stderr for answer in answers).strip())
-    time.sleep(7)
-    left = {name: sum(line["openid"] != user for line in lines) for name, lines in wanted.items()}
-    files = [str(path) for path in warehouse.rglob("*.parquet")]
-    on_disk = duckdb.sql("select count(*) from read_parquet($files, union_by_name = true) where openid = $user",
-                         params={"files": files, "user": user}).fetchall()[0][0]
+    left = {name: [line for line in lines if line["openid"] != user] for name, lines in wanted.items()}
+    # The ingestion has to go on from the erasure, of which it does not know: its own snapshot is gone, with its files.
+    left["touches"].append(publish_touch(world, "oAFTERWARDS"))
+    went_on = wait_for_rows(world, warehouse, left)
     told = all(f"{name}: {of[user]} rows erased" in answers[0].stderr for name, of in (("touches", touches), ("orders", orders)))
     told &= [answer.returncode for answer in answers] == [0, 1] and "nobody was erased" in answers[1].stderr
     days = {day_of(line["create_time"]) for line in wanted["touches"] if line["openid"] == user}
-    good = rows(warehouse) == left and on_disk == 0 and told and len(days) == USER_DAYS
-    print(f"{'✓' if good else '✗'} a user with {touches[user]} touches of {len(days)} days and {orders[user]} events of orders erased: "
-          f"{rows(warehouse)} rows left of {left}; {on_disk} on the disk")
+    theirs = {line[column] for lines in wanted.values() for line in lines if line["openid"] == user for column in ("openid", "trade_no") if column in line}
+    having = [path for path in warehouse.rglob("*") if path.is_file() and any_in(path, theirs)]
+    old = [path for path in warehouse.rglob("snap-*.avro") if path.stat().st_mtime < began]
+    good = went_on and told and not having and not old and len(days) == USER_DAYS
+    print(f"{'✓' if good else '✗'} a user with {touches[user]} touches of {len(days)} days and {orders[user]} events of orders erased; of the user and "
+          f"the orders {len(having)} files tell, as {[path.name for path in having[:2]]}; {len(old)} older snapshots are on the disk")
     return good
+
+
+def publish_touch(world, user):
+    """As the truth would tell it."""
+    import events
+
+    now = int(time.time()) * 1000
+    touch = {"event_id": uuid.uuid4().hex, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": user, "create_time": now}
+    events.publish(world.bootstrap, "touch", touch | {"observed_at": now})
+    return touch | {"create_time": now // 1000}
+
+
+def any_in(path, words):
+    """Whether a file has one of the words, or the beginning of one, of which an Iceberg bound has 16 characters."""
+    import duckdb
+    from fastavro import reader
+
+    if path.suffix == ".parquet":
+        columns = [name for name, *_ in duckdb.sql("describe select * from read_parquet($file)", params={"file": str(path)}).fetchall()]
+        of_users = [name for name in columns if name in ("openid", "trade_no")]
+        which = " or ".join(f"list_contains($words, {name})" for name in of_users)
+        return duckdb.sql(f"select count(*) from read_parquet($file) where {which}", params={"file": str(path), "words": sorted(words)}).fetchall()[0][0] > 0
+    beginnings = [word[:16].encode() for word in words]
+    if path.suffix == ".avro":
+        with path.open("rb") as file:
+            text = b"".join(repr(record).encode() for record in reader(file))
+    else:
+        text = path.read_bytes()
+    return any(beginning in text for beginning in beginnings)
 
 
 def missing_days(world, wanted, user):
@@ -321,9 +352,7 @@ def deleted_is_told(world, warehouse):
     from confluent_kafka import OFFSET_END, TopicPartition
     from confluent_kafka.admin import AdminClient
 
-    touch = {"event_id": "3" * 32, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oUSER"}
-    now = int(time.time() * 1000)
-    events.publish(world.bootstrap, "touch", touch | {"create_time": now, "observed_at": now})
+    publish_touch(world, "oUSER")
     places = [TopicPartition(events.TOPICS["touch"], number, OFFSET_END) for number in range(PARTITIONS)]
     # Named, or it would be gone before it has its answer.
     admin = AdminClient({"bootstrap.servers": world.bootstrap})
