@@ -8,7 +8,7 @@ Starts a real Kafka, the simulated upstream with its faults, and the connector. 
 made of what the upstream says it has shown, as WeChat Pay would write them, one of each merchant, with sales that no promoter has;
 they must agree with the topic, where an order of an aborted transaction stands, too. Then one difference of each kind is planted, among them a
 merchant without a bill and one whose bill has no lines, and reconcile.py must tell these and no other. It must refuse a bill that was cut, one
-of another day, and a day of which the topic has nothing. The sample bill must be what `bill.write` makes, and be read without a broker.
+of another day, and a day of which the topic has nothing. It must see payments that were published before their day had begun. The sample bill must be what `bill.write` makes, and be read without a broker.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -83,7 +83,7 @@ def run(options, world):
     print(f"planted {dict(Counter(kind for kind, _ in wanted))}")
     print(f"not told: {sorted((Counter(wanted) - told).elements())}; told, and not planted: {sorted((told - Counter(wanted)).elements())}")
     return (not clean["differences"] and clean["paid_with_promoter"] > 100 and len(clean["paid_without_promoter"]) == sold
-            and told == Counter(wanted) and wrong_bills_are_refused(world, day) and sample_is_read())
+            and told == Counter(wanted) and wrong_bills_are_refused(world, day) and ahead_is_read(world, day) and sample_is_read())
 
 
 def publish(world, limit=180):
@@ -130,8 +130,8 @@ def reconcile(world, day, payments, refunds, name):
     return told
 
 
-def call(world, day, paths):
-    command = [sys.executable, HERE / "reconcile.py", "--bootstrap", world.bootstrap, "--day", str(day), "--json", *paths]
+def call(world, day, paths, topic=TOPIC):
+    command = [sys.executable, HERE / "reconcile.py", "--bootstrap", world.bootstrap, "--topic", topic, "--day", str(day), "--json", *paths]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -175,21 +175,61 @@ def change_amount(chance, payments):
 
 def publish_for_another(world, trade):
     """The payment once more, for a promoter who has no part in it, as the upstream shows an order under two."""
+    event = event_of(world, trade)
+    produce(world, TOPIC, event | {"promoter_openid": "oAnother", "event_id": "0" * 32}, event["paid_time"])
+
+
+def event_of(world, trade):
+    """The payment on the topic. The order may have been refunded since, and the refund may stand before the payment."""
+    from reconcile import begin_of, read_topic
+
+    day = (datetime.now(BEIJING) - timedelta(days=1)).date()
+    return next(event for event, _ in read_topic(world.bootstrap, TOPIC, begin_of(day)) if (event["trade_no"], event["status"]) == (trade, "PAID"))
+
+
+def produce(world, topic, event, recorded):
+    """Writes an event whose record has that time."""
     from confluent_kafka import Producer
-    from fastavro import schemaless_writer
+    from fastavro import parse_schema, schemaless_writer
+    from reconcile import HEADER, ORDER
 
-    from reconcile import HEADER, ORDER, begin_of, parse_schema, read_topic
-
-    day_before = begin_of((datetime.now(BEIJING) - timedelta(days=2)).date())
-    # The order may have been refunded since, and the refund may stand before the payment.
-    event = next(event for event, _ in read_topic(world.bootstrap, TOPIC, day_before) if (event["trade_no"], event["status"]) == (trade, "PAID"))
-    event |= {"promoter_openid": "oAnother", "event_id": "0" * 32}
     body = io.BytesIO()
     schemaless_writer(body, parse_schema(ORDER), event)
     producer = Producer({"bootstrap.servers": world.bootstrap, "partitioner": "murmur2_random"})
-    producer.produce(TOPIC, key=f"{event['app_id']}/oAnother", value=HEADER + body.getvalue(),
-                     timestamp=int(event["paid_time"].timestamp() * 1000))
-    producer.flush(30)
+    producer.produce(topic, key=f"{event['app_id']}/{event['promoter_openid']}", value=HEADER + body.getvalue(),
+                     timestamp=int(recorded.timestamp() * 1000))
+    if producer.flush(30):
+        raise SystemExit(f"{topic} did not take {event} within 30 s")
+
+
+def ahead_is_read(world, day):
+    """Payments of the day's first seconds that were published before it began, by the clock of the connector's host: one as clocks differ, one
+    by as much as the connector lets a fact be ahead. A record of the day stands behind them, alone in its partition, at which a reader begins
+    who asks for the day's first record."""
+    from confluent_kafka.admin import AdminClient, NewTopic
+    from reconcile import begin_of
+
+    topic, midnight, amount = "ahead.orders", begin_of(day), 100
+    admin = AdminClient({"bootstrap.servers": world.bootstrap})
+    for created in admin.create_topics([NewTopic(topic, 1, 1)]).values():
+        created.result(30)
+    event = {"app_id": "wx_simulated", "id_kind": "OPENID", "promoter_openid": "oAhead", "openid": "oUSER", "mch_id": SOLD_WITHOUT,
+             "status": "PAID", "status_code": 1, "paid_amount": amount}
+    seconds = {"2-ahead": (2, -3), "day-ahead": (5, 5 - 86_400), "after": (10, 11)}
+    for trade, (paid, recorded) in seconds.items():
+        paid, recorded = (midnight + timedelta(seconds=each) for each in (paid, recorded))
+        produce(world, topic, event | {"event_id": trade, "trade_no": trade, "paid_time": paid, "observed_at": recorded}, recorded)
+    good, ahead = True, ["2-ahead", "day-ahead"]
+    for billed, missing in ((list(seconds), []), (["after"], ahead)):
+        path = world.directory / "ahead.csv"
+        path.write_text(write(day, SOLD_WITHOUT, [(trade, amount) for trade in billed], []), encoding="utf-8")
+        answer = call(world, day, [path], topic)
+        told = json.loads(answer.stdout or "{}")
+        right = told.get("paid_without_promoter") == [] and told["paid_with_promoter"] == len(seconds)
+        right = right and [(row["kind"], row["trade_no"]) for row in told["differences"]] == [("no_payment", trade) for trade in missing]
+        print(f"{'✓' if right else '✗'} {ahead} published before their day began, {billed} in the bill: {answer.stdout.strip()} {answer.stderr.strip()}")
+        good &= right
+    return good
 
 
 def wrong_bills_are_refused(world, day):
