@@ -6,16 +6,19 @@
 
 Starts a real Kafka, the simulated upstream with its faults, the connector and the ingestion; kills the connector once and the ingestion
 again and again with SIGKILL, and runs a second one beside it for a while; and leaves a touch and an order of aborted transactions on the
-topics. At the end the rows of each table, their distinct event ids, the days that it is partitioned by, and the payments of each Beijing
+topics. At the end the rows of each table, in every field, their distinct event ids, the days that it is partitioned by, and the payments of each Beijing
 day, asked of DuckDB, must be those of the upstream's truth; so must the events of each day that is complete by the ledger, asked as
 docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
-file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody. Last, records are deleted from the topic before they are read, which must end the ingestion.
+file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody, and the
+ingestion goes on. Last, a value of a later schema comes, and records are deleted from the topic before they are read, each of which must end
+the ingestion.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
 """
 
 import argparse
+import json
 import random
 import re
 import subprocess
@@ -38,10 +41,12 @@ PROMOTERS, HISTORY_DAYS, PARTITIONS = 10, 3, 6
 USER_DAYS = 3
 BY_DAY = """select (paid_time at time zone 'Asia/Shanghai')::date as day, sum(paid_amount) from orders
             where status = 'PAID' group by day"""
-# What the columns have to hold, beside an event_id of its own.
+# What the upstream's truth tells of each column, all but the connector's own and the merchant's words, which may be edited meanwhile.
+TOUCH_COLUMNS = "app_id, promoter_openid, openid, epoch(create_time)::bigint as create_time, path, scene, share_extra_info"
 COLUMNS = {
-    "touches": "app_id, promoter_openid, openid, epoch(create_time)::bigint as create_time",
-    "orders": "app_id, promoter_openid, openid, mch_id, trade_no, status, paid_amount, epoch(paid_time)::bigint as paid_time",
+    "touches": TOUCH_COLUMNS,
+    "orders": f"{TOUCH_COLUMNS}, mch_id, trade_no, out_trade_no, status, status_code, paid_amount, epoch(paid_time)::bigint as paid_time, "
+              "epoch(refunded_time)::bigint as refunded_time",
 }
 
 
@@ -69,12 +74,12 @@ def run(options, world):
     good = wait_for_rows(world, warehouse, wanted)
     if options.plant == "double":
         append_again(warehouse)
-    good &= tables_are(warehouse, wanted)
+    good &= tables_are(world, warehouse, wanted)
     good &= days_are_complete(world, days)
     good &= erased(world, warehouse, wanted, options.plant == "days")
     code = world.children["ingest"].terminate(60)
     print(f"ingestion stopped with {code}")
-    return good and code == 0 and deleted_is_told(world, warehouse)
+    return good and code == 0 and later_is_told(world, warehouse) and deleted_is_told(world, warehouse)
 
 
 def ingest(world, warehouse, name="ingest"):
@@ -183,7 +188,7 @@ def ask(warehouse, sql):
     return database.sql(sql).fetchall()
 
 
-def tables_are(warehouse, wanted):
+def tables_are(world, warehouse, wanted):
     days = Counter()
     for line in wanted["orders"]:
         if line["status"] == "PAID":
@@ -195,15 +200,38 @@ def tables_are(warehouse, wanted):
         print(f"{'✓' if count == ids == len(lines) else '✗'} {name}: {count} rows, {ids} event ids, {len(lines)} by the truth")
         good &= count == ids == len(lines) > 1000
         good &= columns_are(warehouse, name, lines)
+        good &= values_are(world, warehouse, name)
         good &= days_are(warehouse, name, lines)
     return good
 
 
 def columns_are(warehouse, name, lines):
     columns = COLUMNS[name]
-    wanted = Counter(tuple(line[column.split()[-1]] for column in columns.split(", ")) for line in lines)
+    wanted = Counter(tuple(line.get(column.split()[-1]) for column in columns.split(", ")) for line in lines)
     found = Counter(ask(warehouse, f"select {columns} from {name}"))
     print(f"{'✓' if found == wanted else '✗'} {name}: {(found - wanted).total()} rows differ from the truth's")
+    return found == wanted
+
+
+def values_are(world, warehouse, name):
+    """Whether each row is a value of the topic, in every field: the truth does not have event_id, observed_at and the merchant's words."""
+    from events import TOPICS, schema_of
+    from lake import TABLES, catalog, open_table
+    from topic import Topic
+
+    kind = TABLES[name][0]
+    schema, wanted = schema_of(kind), Counter()
+    fields = [field["name"] for field in schema.schema["fields"]]
+
+    class Values(Topic):
+        def take(self, message):
+            value = schema.read(message.value())
+            wanted[tuple(value[field] for field in fields)] += 1
+
+    with Values(world.bootstrap, TOPICS[kind]) as topic:
+        topic.read_to_end()
+    found = Counter(tuple(row.get(field) for field in fields) for row in open_table(catalog(warehouse), name).scan().to_arrow().to_pylist())
+    print(f"{'✓' if found == wanted else '✗'} {name}: {(found - wanted).total()} rows differ in one of {len(fields)} fields from the topic's")
     return found == wanted
 
 
@@ -346,6 +374,39 @@ def missing_days(world, wanted, user):
     return program
 
 
+def later_is_told(world, warehouse):
+    """Whether the ingestion ends at a value of a later schema, whose new field the table lacks: whoever skips it, or leaves the field out, has
+    lost it once the next offset is committed."""
+    from confluent_kafka import Producer
+    from events import TOPICS
+    from framing import Schema
+
+    later = json.loads((ROOT / "schemas" / "touch.avsc").read_text())
+    later["fields"].append({"name": "added_later", "type": ["null", "string"], "default": None})
+    path = world.directory / "later.avsc"
+    path.write_text(json.dumps(later))
+    before, now = rows(warehouse), int(time.time()) * 1000
+    touch = {"event_id": uuid.uuid4().hex, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oLATER",
+             "create_time": now, "observed_at": now, "added_later": "more"}
+    producer = Producer({"bootstrap.servers": world.bootstrap})
+    producer.produce(TOPICS["touch"], key=f"{APPS[0]}/oStray", value=Schema(path).write(touch), timestamp=now)
+    if producer.flush(30):
+        raise SystemExit("a value of a later schema was not taken within 30 s")
+    child = ingest(world, warehouse, "later")
+    code = ends_with(child)
+    good = code == 1 and "a value of another schema" in child.text() and rows(warehouse) == before
+    print(f"{'✓' if good else '✗'} a value of a later schema: the ingestion ended with {code}, {child.tail()}")
+    return good
+
+
+def ends_with(child):
+    """Its exit code; nothing where it runs on."""
+    try:
+        return child.process.wait(30)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def deleted_is_told(world, warehouse):
     """Whether the ingestion ends where records were deleted before it has read them, as a short retention does it."""
     import events
@@ -359,10 +420,7 @@ def deleted_is_told(world, warehouse):
     for done in admin.delete_records(places).values():
         done.result(30)
     child = ingest(world, warehouse, "behind")
-    try:
-        code = child.process.wait(30)
-    except subprocess.TimeoutExpired:
-        code = None
+    code = ends_with(child)
     good = code == 1 and "was deleted" in child.text()
     print(f"{'✓' if good else '✗'} records deleted before they were read: the ingestion ended with {code}, {child.tail()}")
     return good
