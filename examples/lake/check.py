@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """The tables hold what the upstream has shown, each event once, whatever is killed; and an erased user is gone from the disk.
 
-    python3 examples/lake/check.py                 # a minute and a half
+    python3 examples/lake/check.py                 # two minutes
     python3 examples/lake/check.py --plant double  # must fail, and so must days: a batch that is appended twice, an erasure that misses days
 
 Starts a real Kafka, the simulated upstream with its faults, the connector and the ingestion; kills the connector once and the ingestion
 again and again with SIGKILL, and runs a second one beside it for a while; and leaves a touch and an order of aborted transactions on the
-topics. At the end the rows of each table, in every field, their distinct event ids, the days that it is partitioned by, and the payments of each Beijing
-day, asked of DuckDB, must be those of the upstream's truth; so must the events of each day that is complete by the ledger, asked as
-docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
+topics. At the end the rows of each table, their distinct event ids, the days that it is partitioned by, and the payments of each Beijing
+day, asked of DuckDB, must be those of the upstream's truth, and every field of each row the topic's; so must the events of each day that is
+complete by the ledger, asked as docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
 file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody, and the
 ingestion goes on. Last, a value of a later schema comes, and records are deleted from the topic before they are read, each of which must end
 the ingestion.
@@ -41,7 +41,7 @@ PROMOTERS, HISTORY_DAYS, PARTITIONS = 10, 3, 6
 USER_DAYS = 3
 BY_DAY = """select (paid_time at time zone 'Asia/Shanghai')::date as day, sum(paid_amount) from orders
             where status = 'PAID' group by day"""
-# What the upstream's truth tells of each column, all but the connector's own and the merchant's words, which may be edited meanwhile.
+# What the upstream's truth tells: all but what is the connector's own, and the merchant's words, which may be edited meanwhile.
 TOUCH_COLUMNS = "app_id, promoter_openid, openid, epoch(create_time)::bigint as create_time, path, scene, share_extra_info"
 COLUMNS = {
     "touches": TOUCH_COLUMNS,
@@ -326,7 +326,8 @@ def erased(world, warehouse, wanted, planted):
     told = all(f"{name}: {of[user]} rows erased" in answers[0].stderr for name, of in (("touches", touches), ("orders", orders)))
     told &= [answer.returncode for answer in answers] == [0, 1] and "nobody was erased" in answers[1].stderr
     days = {day_of(line["create_time"]) for line in wanted["touches"] if line["openid"] == user}
-    theirs = {line[column] for lines in wanted.values() for line in lines if line["openid"] == user for column in ("openid", "trade_no") if column in line}
+    of_user = [line for lines in wanted.values() for line in lines if line["openid"] == user]
+    theirs = {line[column] for line in of_user for column in ("openid", "trade_no") if column in line}
     having = [path for path in warehouse.rglob("*") if path.is_file() and any_in(path, theirs)]
     old = [path for path in warehouse.rglob("snap-*.avro") if path.stat().st_mtime < began]
     good = went_on and told and not having and not old and len(days) == USER_DAYS
@@ -340,7 +341,8 @@ def publish_touch(world, user):
     import events
 
     now = int(time.time()) * 1000
-    touch = {"event_id": uuid.uuid4().hex, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": user, "create_time": now}
+    touch = {"event_id": uuid.uuid4().hex, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": user}
+    touch["create_time"] = now
     events.publish(world.bootstrap, "touch", touch | {"observed_at": now})
     return touch | {"create_time": now // 1000}
 
@@ -354,7 +356,8 @@ def any_in(path, words):
         columns = [name for name, *_ in duckdb.sql("describe select * from read_parquet($file)", params={"file": str(path)}).fetchall()]
         of_users = [name for name in columns if name in ("openid", "trade_no")]
         which = " or ".join(f"list_contains($words, {name})" for name in of_users)
-        return duckdb.sql(f"select count(*) from read_parquet($file) where {which}", params={"file": str(path), "words": sorted(words)}).fetchall()[0][0] > 0
+        having = duckdb.sql(f"select count(*) from read_parquet($file) where {which}", params={"file": str(path), "words": sorted(words)})
+        return having.fetchall()[0][0] > 0
     beginnings = [word[:16].encode() for word in words]
     if path.suffix == ".avro":
         with path.open("rb") as file:
