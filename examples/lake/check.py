@@ -1,26 +1,30 @@
 #!/usr/bin/env python3
 """The tables hold what the upstream has shown, each event once, whatever is killed; and an erased user is gone from the disk.
 
-    python3 examples/lake/check.py                 # a minute and a half
+    python3 examples/lake/check.py                 # two minutes
     python3 examples/lake/check.py --plant double  # must fail, and so must days: a batch that is appended twice, an erasure that misses days
 
 Starts a real Kafka, the simulated upstream with its faults, the connector and the ingestion; kills the connector once and the ingestion
 again and again with SIGKILL, and runs a second one beside it for a while; and leaves a touch and an order of aborted transactions on the
 topics. At the end the rows of each table, their distinct event ids, the days that it is partitioned by, and the payments of each Beijing
-day, asked of DuckDB, must be those of the upstream's truth; so must the events of each day that is complete by the ledger, asked as
-docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
-file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody. Last, records are deleted from the topic before they are read, which must end the ingestion.
+day, asked of DuckDB, must be those of the upstream's truth, and every field of each row the topic's; so must the events of each day that is
+complete by the ledger, asked as docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
+file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody, and the
+ingestion goes on. Last, a value of a later schema comes, and records are deleted from the topic before they are read, each of which must end
+the ingestion.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
 """
 
 import argparse
+import json
 import random
 import re
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -37,10 +41,12 @@ PROMOTERS, HISTORY_DAYS, PARTITIONS = 10, 3, 6
 USER_DAYS = 3
 BY_DAY = """select (paid_time at time zone 'Asia/Shanghai')::date as day, sum(paid_amount) from orders
             where status = 'PAID' group by day"""
-# What the columns have to hold, beside an event_id of its own.
+# What the upstream's truth tells: all but what is the connector's own, and the merchant's words, which may be edited meanwhile.
+TOUCH_COLUMNS = "app_id, promoter_openid, openid, epoch(create_time)::bigint as create_time, path, scene, share_extra_info"
 COLUMNS = {
-    "touches": "app_id, promoter_openid, openid, epoch(create_time)::bigint as create_time",
-    "orders": "app_id, promoter_openid, openid, mch_id, trade_no, status, paid_amount, epoch(paid_time)::bigint as paid_time",
+    "touches": TOUCH_COLUMNS,
+    "orders": f"{TOUCH_COLUMNS}, mch_id, trade_no, out_trade_no, status, status_code, paid_amount, epoch(paid_time)::bigint as paid_time, "
+              "epoch(refunded_time)::bigint as refunded_time",
 }
 
 
@@ -68,12 +74,12 @@ def run(options, world):
     good = wait_for_rows(world, warehouse, wanted)
     if options.plant == "double":
         append_again(warehouse)
-    good &= tables_are(warehouse, wanted)
+    good &= tables_are(world, warehouse, wanted)
     good &= days_are_complete(world, days)
     good &= erased(world, warehouse, wanted, options.plant == "days")
     code = world.children["ingest"].terminate(60)
     print(f"ingestion stopped with {code}")
-    return good and code == 0 and deleted_is_told(world, warehouse)
+    return good and code == 0 and later_is_told(world, warehouse) and deleted_is_told(world, warehouse)
 
 
 def ingest(world, warehouse, name="ingest"):
@@ -182,7 +188,7 @@ def ask(warehouse, sql):
     return database.sql(sql).fetchall()
 
 
-def tables_are(warehouse, wanted):
+def tables_are(world, warehouse, wanted):
     days = Counter()
     for line in wanted["orders"]:
         if line["status"] == "PAID":
@@ -194,15 +200,38 @@ def tables_are(warehouse, wanted):
         print(f"{'✓' if count == ids == len(lines) else '✗'} {name}: {count} rows, {ids} event ids, {len(lines)} by the truth")
         good &= count == ids == len(lines) > 1000
         good &= columns_are(warehouse, name, lines)
+        good &= values_are(world, warehouse, name)
         good &= days_are(warehouse, name, lines)
     return good
 
 
 def columns_are(warehouse, name, lines):
     columns = COLUMNS[name]
-    wanted = Counter(tuple(line[column.split()[-1]] for column in columns.split(", ")) for line in lines)
+    wanted = Counter(tuple(line.get(column.split()[-1]) for column in columns.split(", ")) for line in lines)
     found = Counter(ask(warehouse, f"select {columns} from {name}"))
     print(f"{'✓' if found == wanted else '✗'} {name}: {(found - wanted).total()} rows differ from the truth's")
+    return found == wanted
+
+
+def values_are(world, warehouse, name):
+    """Whether each row is a value of the topic, in every field: the truth does not have event_id, observed_at and the merchant's words."""
+    from events import TOPICS, schema_of
+    from lake import TABLES, catalog, open_table
+    from topic import Topic
+
+    kind = TABLES[name][0]
+    schema, wanted = schema_of(kind), Counter()
+    fields = [field["name"] for field in schema.schema["fields"]]
+
+    class Values(Topic):
+        def take(self, message):
+            value = schema.read(message.value())
+            wanted[tuple(value[field] for field in fields)] += 1
+
+    with Values(world.bootstrap, TOPICS[kind]) as topic:
+        topic.read_to_end()
+    found = Counter(tuple(row.get(field) for field in fields) for row in open_table(catalog(warehouse), name).scan().to_arrow().to_pylist())
+    print(f"{'✓' if found == wanted else '✗'} {name}: {(found - wanted).total()} rows differ in one of {len(fields)} fields from the topic's")
     return found == wanted
 
 
@@ -281,28 +310,61 @@ def append_again(warehouse):
 
 def erased(world, warehouse, wanted, planted):
     """The user with the most orders of those who have rows in both tables; and nobody, who must be told."""
-    import duckdb
-
     touches, orders = (Counter(line["openid"] for line in wanted[name]) for name in ("touches", "orders"))
     user = max(touches.keys() & orders.keys(), key=orders.get)
     # Files of a commit under way are left alone, so those of the last batch have to be older than one takes.
     time.sleep(11)
     program = missing_days(world, wanted, user) if planted else HERE / "lake.py"
+    began = time.time()
     answers = [subprocess.run([sys.executable, program, "erase", "--warehouse", warehouse, "--user", each], capture_output=True, text=True)
                for each in (user, "oNOBODY")]
     print("".join(answer.stderr for answer in answers).strip())
-    time.sleep(7)
-    left = {name: sum(line["openid"] != user for line in lines) for name, lines in wanted.items()}
-    files = [str(path) for path in warehouse.rglob("*.parquet")]
-    on_disk = duckdb.sql("select count(*) from read_parquet($files, union_by_name = true) where openid = $user",
-                         params={"files": files, "user": user}).fetchall()[0][0]
+    left = {name: [line for line in lines if line["openid"] != user] for name, lines in wanted.items()}
+    # The ingestion has to go on from the erasure, of which it does not know: its own snapshot is gone, with its files.
+    left["touches"].append(publish_touch(world, "oAFTERWARDS"))
+    went_on = wait_for_rows(world, warehouse, left)
     told = all(f"{name}: {of[user]} rows erased" in answers[0].stderr for name, of in (("touches", touches), ("orders", orders)))
     told &= [answer.returncode for answer in answers] == [0, 1] and "nobody was erased" in answers[1].stderr
     days = {day_of(line["create_time"]) for line in wanted["touches"] if line["openid"] == user}
-    good = rows(warehouse) == left and on_disk == 0 and told and len(days) == USER_DAYS
-    print(f"{'✓' if good else '✗'} a user with {touches[user]} touches of {len(days)} days and {orders[user]} events of orders erased: "
-          f"{rows(warehouse)} rows left of {left}; {on_disk} on the disk")
+    of_user = [line for lines in wanted.values() for line in lines if line["openid"] == user]
+    theirs = {line[column] for line in of_user for column in ("openid", "trade_no") if column in line}
+    having = [path for path in warehouse.rglob("*") if path.is_file() and any_in(path, theirs)]
+    old = [path for path in warehouse.rglob("snap-*.avro") if path.stat().st_mtime < began]
+    good = went_on and told and not having and not old and len(days) == USER_DAYS
+    print(f"{'✓' if good else '✗'} a user with {touches[user]} touches of {len(days)} days and {orders[user]} events of orders erased; of the user and "
+          f"the orders {len(having)} files tell, as {[path.name for path in having[:2]]}; {len(old)} older snapshots are on the disk")
     return good
+
+
+def publish_touch(world, user):
+    """As the truth would tell it."""
+    import events
+
+    now = int(time.time()) * 1000
+    touch = {"event_id": uuid.uuid4().hex, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": user}
+    touch["create_time"] = now
+    events.publish(world.bootstrap, "touch", touch | {"observed_at": now})
+    return touch | {"create_time": now // 1000}
+
+
+def any_in(path, words):
+    """Whether a file has one of the words, or the beginning of one, of which an Iceberg bound has 16 characters."""
+    import duckdb
+    from fastavro import reader
+
+    if path.suffix == ".parquet":
+        columns = [name for name, *_ in duckdb.sql("describe select * from read_parquet($file)", params={"file": str(path)}).fetchall()]
+        of_users = [name for name in columns if name in ("openid", "trade_no")]
+        which = " or ".join(f"list_contains($words, {name})" for name in of_users)
+        having = duckdb.sql(f"select count(*) from read_parquet($file) where {which}", params={"file": str(path), "words": sorted(words)})
+        return having.fetchall()[0][0] > 0
+    beginnings = [word[:16].encode() for word in words]
+    if path.suffix == ".avro":
+        with path.open("rb") as file:
+            text = b"".join(repr(record).encode() for record in reader(file))
+    else:
+        text = path.read_bytes()
+    return any(beginning in text for beginning in beginnings)
 
 
 def missing_days(world, wanted, user):
@@ -315,25 +377,53 @@ def missing_days(world, wanted, user):
     return program
 
 
+def later_is_told(world, warehouse):
+    """Whether the ingestion ends at a value of a later schema, whose new field the table lacks: whoever skips it, or leaves the field out, has
+    lost it once the next offset is committed."""
+    from confluent_kafka import Producer
+    from events import TOPICS
+    from framing import Schema
+
+    later = json.loads((ROOT / "schemas" / "touch.avsc").read_text())
+    later["fields"].append({"name": "added_later", "type": ["null", "string"], "default": None})
+    path = world.directory / "later.avsc"
+    path.write_text(json.dumps(later))
+    before, now = rows(warehouse), int(time.time()) * 1000
+    touch = {"event_id": uuid.uuid4().hex, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oLATER",
+             "create_time": now, "observed_at": now, "added_later": "more"}
+    producer = Producer({"bootstrap.servers": world.bootstrap})
+    producer.produce(TOPICS["touch"], key=f"{APPS[0]}/oStray", value=Schema(path).write(touch), timestamp=now)
+    if producer.flush(30):
+        raise SystemExit("a value of a later schema was not taken within 30 s")
+    child = ingest(world, warehouse, "later")
+    code = ends_with(child)
+    good = code == 1 and "a value of another schema" in child.text() and rows(warehouse) == before
+    print(f"{'✓' if good else '✗'} a value of a later schema: the ingestion ended with {code}, {child.tail()}")
+    return good
+
+
+def ends_with(child):
+    """Its exit code; nothing where it runs on."""
+    try:
+        return child.process.wait(30)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def deleted_is_told(world, warehouse):
     """Whether the ingestion ends where records were deleted before it has read them, as a short retention does it."""
     import events
     from confluent_kafka import OFFSET_END, TopicPartition
     from confluent_kafka.admin import AdminClient
 
-    touch = {"event_id": "3" * 32, "app_id": APPS[0], "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oUSER"}
-    now = int(time.time() * 1000)
-    events.publish(world.bootstrap, "touch", touch | {"create_time": now, "observed_at": now})
+    publish_touch(world, "oUSER")
     places = [TopicPartition(events.TOPICS["touch"], number, OFFSET_END) for number in range(PARTITIONS)]
     # Named, or it would be gone before it has its answer.
     admin = AdminClient({"bootstrap.servers": world.bootstrap})
     for done in admin.delete_records(places).values():
         done.result(30)
     child = ingest(world, warehouse, "behind")
-    try:
-        code = child.process.wait(30)
-    except subprocess.TimeoutExpired:
-        code = None
+    code = ends_with(child)
     good = code == 1 and "was deleted" in child.text()
     print(f"{'✓' if good else '✗'} records deleted before they were read: the ingestion ended with {code}, {child.tail()}")
     return good

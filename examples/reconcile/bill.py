@@ -17,7 +17,7 @@ from pathlib import Path
 NAMES = ("交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,"
          "微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注").split(",")
 SUM_NAMES = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额".split(",")
-PAYMENT, REFUND = "SUCCESS", "REFUND"
+PAYMENT, REFUND, REVOKED = "SUCCESS", "REFUND", "REVOKED"
 
 
 class BillError(Exception):
@@ -82,7 +82,7 @@ def take(bill, names, values, line, day):
         bill.payments[order] = fen(row["订单金额"], line)
     elif row["交易状态"] == REFUND:
         bill.refunds[order] = bill.refunds.get(order, 0) + fen(row["申请退款金额"], line)
-    # REVOKED is a payment that was taken back at the till: no promoter has part in it.
+    # What is REVOKED is a payment that was taken back at the till: no promoter has part in it.
 
 
 def must_be_of(day, row, line):
@@ -107,10 +107,11 @@ def yuan(amount):
     return f"{amount // 100}.{amount % 100:02}"
 
 
-def write(day, merchant, payments, refunds):
-    """A sample of a bill: `payments` and `refunds` are transactions with fen. What we do not look at is made up."""
+def write(day, merchant, payments, refunds, revoked=()):
+    """A sample of a bill: `payments` and `refunds` are transactions with fen, `revoked` transactions. What we do not look at is made up."""
     rows = [row(day, merchant, trade, PAYMENT, amount, 0) for trade, amount in payments]
     rows += [row(day, merchant, trade, REFUND, 0, amount) for trade, amount in refunds]
+    rows += [row(day, merchant, trade, REVOKED, 0, 0) for trade in revoked]
     paid, refunded = (sum(amount for _, amount in part) for part in (payments, refunds))
     sums = [str(len(rows)), yuan(paid), yuan(refunded), "0.00", "0.00000", yuan(paid), yuan(refunded)]
     lines = [",".join(NAMES), *rows, ",".join(SUM_NAMES), ",".join(f"`{value}" for value in sums)]

@@ -27,6 +27,8 @@ BEIJING = timezone(timedelta(hours=8))
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "order.avsc"
 ORDER = load_schema(SCHEMA)
 HEADER = b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(ORDER), "CRC-64-AVRO"))
+# How far ahead of the clock a fact may lie. Its record then has the time of publishing, which is as much earlier.
+AHEAD_MAX = timedelta(days=1)
 # Without an answer for so long the brokers count as away.
 SILENCE_SECONDS_MAX = 30
 MEANINGS = {
@@ -45,18 +47,19 @@ def begin_of(day):
 
 
 def read_topic(bootstrap, topic, since):
-    """All committed orders whose record has the time `since` or a later one, with that time, to the end as it is now.
+    """All committed orders of facts since then, and some before, each with its record's time, to the end as it is now.
 
-    A payment's record has the time of the payment. So none of the day stands before the first offset with a time of that day, however
-    late it came.
+    A payment's record has the time of the payment, however late it came, or that of publishing where the payment was still to come by
+    the clock of the connector's host. So none stands before the first offset with a time of a day before.
     """
     schema = parse_schema(ORDER)
+    earliest = int((since - AHEAD_MAX).timestamp() * 1000)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reconcile", "enable.auto.commit": False,
                          "isolation.level": "read_committed", "enable.partition.eof": True})
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     if not partitions:
         raise SystemExit(f"there is no topic {topic}")
-    wanted = consumer.offsets_for_times([TopicPartition(topic, number, int(since.timestamp() * 1000)) for number in partitions], timeout=30)
+    wanted = consumer.offsets_for_times([TopicPartition(topic, number, earliest) for number in partitions], timeout=30)
     # Of a partition without such a record the end is told: there is nothing to read.
     unfinished = {place.partition for place in wanted if place.offset >= 0}
     consumer.assign([place for place in wanted if place.offset >= 0])
