@@ -1,5 +1,6 @@
 //! What stands in one partition of the registry, as its records are read one after the other.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -12,7 +13,7 @@ use crate::model::promoter::Promoter;
 /// What all dead letters may hold together, in bytes: those beyond it tell the length and the hash of theirs alone.
 const RAW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The last that was said under each key, and each record that can't be read.
+/// The last that was said under each key, with what tells since when that holds, and each record that can't be read.
 ///
 /// A record that can't be read changes nothing, so it does not take the place of what was said before it under its key. And
 /// it is kept when its key is written again: somebody has to be told of it.
@@ -21,13 +22,15 @@ pub struct CompactedEvents {
     events: Vec<RegistryEvent>,
     /// Where each key stands among the events.
     places: HashTable<usize>,
+    /// By place, of promoters of whom more was said before: what their times are told by.
+    earlier: HashMap<usize, EarlierRecords>,
     hasher: RandomState,
     raw_bytes: usize,
 }
 
 impl CompactedEvents {
     pub fn take(&mut self, event: RegistryEvent) {
-        let CompactedEvents { events, places, hasher, raw_bytes } = self;
+        let CompactedEvents { events, places, earlier, hasher, raw_bytes } = self;
         let Some(key) = event.key() else {
             let event = event.cut_to(RAW_BYTES_MAX - *raw_bytes);
             *raw_bytes += event.raw_bytes();
@@ -36,7 +39,10 @@ impl CompactedEvents {
         let hash = |key: Option<(&Promoter, RegistryKey)>| hasher.hash_one(key);
         let found = places.find(hash(Some(key)), |&place| events[place].key() == Some(key)).copied();
         match found {
-            Some(place) => events[place] = event,
+            Some(place) => {
+                let before = std::mem::replace(&mut events[place], event);
+                EarlierRecords::keep(earlier, place, before, &events[place]);
+            }
             None => {
                 places.insert_unique(hash(Some(key)), events.len(), |&place| hash(events[place].key()));
                 events.push(event);
@@ -45,7 +51,43 @@ impl CompactedEvents {
     }
 
     pub fn into_events(self) -> Vec<RegistryEvent> {
-        self.events
+        let CompactedEvents { events, mut earlier, .. } = self;
+        if earlier.is_empty() {
+            return events;
+        }
+        let with_earlier = events.into_iter().enumerate().flat_map(|(place, last)| {
+            let EarlierRecords { first, of_feeds } = earlier.remove(&place).unwrap_or_default();
+            first.into_iter().chain(of_feeds).chain([last])
+        });
+        with_earlier.collect()
+    }
+}
+
+/// What was said of a promoter before the last, since he was not registered: the first, and the first that names the last's feeds,
+/// where that is neither.
+#[derive(Default)]
+struct EarlierRecords {
+    first: Option<RegistryEvent>,
+    of_feeds: Option<RegistryEvent>,
+}
+
+impl EarlierRecords {
+    /// Keeps what is still to be told of `before`, whose place `last` has taken.
+    fn keep(all: &mut HashMap<usize, EarlierRecords>, place: usize, before: RegistryEvent, last: &RegistryEvent) {
+        let (Some(was), Some(is)) = (before.registered_feeds(), last.registered_feeds()) else {
+            // A tombstone, or what is no record of a promoter's own.
+            all.remove(&place);
+            return;
+        };
+        let known = all.entry(place).or_default();
+        match &known.first {
+            None => known.first = Some(before),
+            _ if was != is => known.of_feeds = None,
+            Some(first) if known.of_feeds.is_none() && first.registered_feeds() != Some(was) => {
+                known.of_feeds = Some(before);
+            }
+            Some(_) => {}
+        }
     }
 }
 
@@ -53,9 +95,11 @@ impl CompactedEvents {
 mod tests {
     use super::*;
     use crate::model::dead_letter::{DeadLetter, Origin};
-    use crate::model::time::UnixMillis;
+    use crate::model::feed::Feed;
+    use crate::model::time::{UnixMillis, UnixTime};
     use crate::registry::discovered::DiscoveredPromoter;
     use crate::registry::record::{PromoterRecord, RegistryContent};
+    use crate::registry::table::PromoterTable;
 
     fn said(id: &str, record: Option<PromoterRecord>) -> RegistryEvent {
         let promoter = Promoter::from_key(&format!("wx1/{id}")).unwrap();
@@ -93,7 +137,14 @@ mod tests {
             said("o2", paused()),
             unreadable(5, 1),
         ];
-        let expected = [said("o1", None), said("o2", paused()), unreadable(2, 1), discovered("o1"), unreadable(5, 1)];
+        let expected = [
+            said("o1", None),
+            said("o2", registered()),
+            said("o2", paused()),
+            unreadable(2, 1),
+            discovered("o1"),
+            unreadable(5, 1),
+        ];
         assert_eq!(compacted(events), expected);
     }
 
@@ -108,5 +159,39 @@ mod tests {
         let letters = compacted((0..100).map(|offset| unreadable(offset, 512 * 1024)));
         assert_eq!(letters.iter().map(RegistryEvent::raw_bytes).sum::<usize>(), RAW_BYTES_MAX);
         assert_eq!(letters.len(), 100);
+    }
+
+    /// Of records that were written at these seconds, with or without orders; nothing is a tombstone.
+    fn times(records: &[Option<(i64, bool)>]) -> (UnixTime, UnixTime) {
+        let record = |(seconds, with_orders): (i64, bool)| PromoterRecord {
+            feeds: Feed::ALL.into_iter().filter(|feed| *feed == Feed::Touches || with_orders).collect(),
+            updated_at: UnixMillis(seconds * 1000),
+            ..PromoterRecord::default()
+        };
+        let events = || records.iter().map(|written| said("o1", written.map(record)));
+        let times = |events: Vec<RegistryEvent>| {
+            let mut table = PromoterTable::default();
+            for event in events {
+                let RegistryEvent::Said { promoter, content } = event else { unreachable!() };
+                table.apply(&promoter, content.update().unwrap());
+            }
+            let merged = table.get(&Promoter::from_key("wx1/o1").unwrap()).unwrap();
+            (merged.registered_at.unwrap(), merged.feeds_since.unwrap())
+        };
+        let whole = times(events().collect());
+        assert_eq!(times(compacted(events())), whole, "as where each is read by itself");
+        whole
+    }
+
+    #[test]
+    fn since_when_a_promoter_is_registered_is_told_whatever_is_said_of_him_later() {
+        let at = |first, feeds| (UnixTime(first), UnixTime(feeds));
+        let (touches, more) = (|seconds| Some((seconds, false)), |seconds| Some((seconds, true)));
+        assert_eq!(times(&[touches(5)]), at(5, 5));
+        assert_eq!(times(&[touches(5), touches(9), touches(12)]), at(5, 5));
+        assert_eq!(times(&[touches(5), more(9)]), at(5, 9));
+        assert_eq!(times(&[touches(5), touches(7), more(9), more(12), more(15)]), at(5, 9));
+        assert_eq!(times(&[touches(5), None, touches(9), touches(12)]), at(9, 9));
+        assert_eq!(times(&[touches(5), touches(6), None, touches(9), more(12)]), at(9, 12));
     }
 }

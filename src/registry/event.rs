@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::record::{RegistryContent, RegistryKey};
 use crate::model::dead_letter::DeadLetter;
+use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
 
 /// The reason of a record that stands in a partition where nobody looks for its promoter.
@@ -40,6 +41,14 @@ impl RegistryEvent {
         match self {
             RegistryEvent::Said { promoter, content } => Some((promoter, content.key())),
             RegistryEvent::Unreadable { .. } => None,
+        }
+    }
+
+    /// The feeds that it names, where it registers a promoter.
+    pub(super) fn registered_feeds(&self) -> Option<FeedSet> {
+        match self {
+            RegistryEvent::Said { content: RegistryContent::Record(Some(record)), .. } => Some(record.feeds),
+            RegistryEvent::Said { .. } | RegistryEvent::Unreadable { .. } => None,
         }
     }
 

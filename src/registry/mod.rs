@@ -22,6 +22,8 @@ pub(crate) mod compacted_events;
 
 mod packed_start;
 
+mod registered_since;
+
 mod packed_map;
 
 pub mod table;

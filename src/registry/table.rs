@@ -22,11 +22,12 @@ use super::discovered::{DiscoveredPromoter, DiscoveryStatus};
 use super::packed_map::PackedMap;
 use super::packed_start::PackedStart;
 use super::record::{PromoterRecord, RegistryContent};
+use super::registered_since::RegisteredSince;
 use super::tags::{BothTags, SourceTags, Tags};
 use crate::model::feed::StartFrom;
 use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
-use crate::model::time::UnixMillis;
+use crate::model::time::{UnixMillis, UnixTime};
 
 /// Where something that is known of a promoter comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,6 +126,10 @@ pub struct MergedPromoter<'a> {
     pub is_discovered: bool,
     /// Of the registry's record, where there is one.
     pub updated_at: Option<UnixMillis>,
+    /// When the first of its records was written, since there was none.
+    pub registered_at: Option<UnixTime>,
+    /// When the first was written from which on all name the feeds of the last.
+    pub feeds_since: Option<UnixTime>,
 }
 
 impl MergedPromoter<'_> {
@@ -217,7 +222,7 @@ struct Entry {
     configured_start: PackedStart,
     registered_start: PackedStart,
     tags: SourceTags,
-    updated_at: UnixMillis,
+    registered_since: RegisteredSince,
     configured_feeds: FeedSet,
     registered_feeds: FeedSet,
     registration: Registration,
@@ -245,13 +250,17 @@ impl Entry {
                 self.configured_start = start_from;
             }
             SourceUpdate::Registry(record) => {
+                let was_registered = self.is_registered();
                 self.registration = if record.is_some() { Registration::Record } else { Registration::Tombstone };
                 let PromoterRecord { feeds, start_from, paused, tags, updated_at } = record.unwrap_or_default();
+                self.registered_since = match was_registered {
+                    true => self.registered_since.then(updated_at, feeds == self.registered_feeds),
+                    false => RegisteredSince::first(updated_at),
+                };
                 self.registered_feeds = feeds;
                 self.registered_start = start_from.into();
                 self.is_paused = paused;
                 self.tags.set_registered(tags);
-                self.updated_at = updated_at;
             }
             SourceUpdate::Discovery(found) => {
                 self.discovery = found.as_ref().map(|found| found.status);
@@ -305,7 +314,9 @@ impl Entry {
             tags: self.tags(),
             is_configured: self.is_configured,
             is_discovered: self.is_found(),
-            updated_at: self.is_registered().then_some(self.updated_at),
+            updated_at: self.is_registered().then(|| self.registered_since.updated_at()),
+            registered_at: self.is_registered().then(|| self.registered_since.of_first()),
+            feeds_since: self.is_registered().then(|| self.registered_since.of_feeds()),
         })
     }
 
@@ -344,7 +355,7 @@ impl Entry {
             start_from: self.registered_start.into(),
             paused: self.is_paused,
             tags: self.tags.get().registered.clone(),
-            updated_at: self.updated_at,
+            updated_at: self.registered_since.updated_at(),
         })
     }
 }

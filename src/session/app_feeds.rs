@@ -34,6 +34,7 @@ impl AppFeeds {
             refunds_lateness: refunds.settings.lateness,
             refunds_start: refunds.start_from,
             registered_at: UnixTime(0).into(),
+            feeds_since: UnixTime(0).into(),
         }
     }
 

@@ -94,8 +94,8 @@ impl WaitingPromoter {
 
     /// Where his feeds without a cursor begin that begin "now", where clocks tell `now`.
     ///
-    /// Where the registry's record of him was written: whoever wrote it was answered then, and what happens to instances until one of
-    /// them begins with him is nothing to him. But not behind when he was told of, should the writer's clock be ahead, nor long
+    /// Where the registry's first record of him was written, or, where another feed of his has begun, the first that names his feeds: whoever
+    /// wrote it was answered then, and what is said of him later, or happens to instances until one of them begins with him, is nothing to him. But not behind when he was told of, should the writer's clock be ahead, nor long
     /// before: a record that was copied from another cluster is no reason to publish its past.
     ///
     /// Else, and where that is later, at the time that is kept of him; but not where he has begun behind that, with another instance:
@@ -108,7 +108,9 @@ impl WaitingPromoter {
             begins_now && cursors[feed].is_some_and(|cursor| cursor.polled && cursor.start > since.plus(CLOCKS_APART))
         });
         let kept = if has_begun_behind { told } else { since };
-        let registered = UnixTime::from(self.promoter.registered_at);
+        let has_begun = Feed::ALL.into_iter().any(|feed| cursors[feed].is_some_and(|cursor| cursor.polled));
+        let PolledPromoter { registered_at, feeds_since, .. } = self.promoter;
+        let registered = UnixTime::from(if has_begun { feeds_since } else { registered_at });
         if registered >= told.minus(REGISTERED_AGO_MAX) { registered.min(kept) } else { kept }
     }
 }
@@ -157,15 +159,15 @@ mod tests {
     const NOW: UnixTime = UnixTime(1_700_000_000);
 
     /// Told of now, where a time of 100 seconds ago is kept of him.
-    async fn waiting(registered_at: UnixTime) -> WaitingPromoter {
+    async fn waiting(registered_at: UnixTime, feeds_since: UnixTime) -> WaitingPromoter {
         let every = Duration::from_secs(60);
         let settings = PollSettings { every, idle_every: every, lateness: 600 };
         let plan = Some(FeedPlan { settings, start_from: StartFrom::Now });
         let feeds = PerFeed { touches: plan, orders: plan, ..PerFeed::default() };
         let promoter = Promoter::from_key("wx1/o1").unwrap();
         let (refunds_lateness, refunds_start) = (600, StartFrom::Now);
-        let registered_at = registered_at.into();
-        let promoter = PolledPromoter { promoter, feeds, refunds_lateness, refunds_start, registered_at };
+        let (registered_at, feeds_since) = (registered_at.into(), feeds_since.into());
+        let promoter = PolledPromoter { promoter, feeds, refunds_lateness, refunds_start, registered_at, feeds_since };
         let (times, since) = (BeginTimes::default(), Instant::now());
         times.keep([(promoter.promoter.clone(), since)]);
         tokio::time::sleep(Duration::from_secs(100)).await;
@@ -176,7 +178,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_begun_elsewhere_behind_the_time_that_is_kept_of_him_begins_another_feed_when_it_was_told() {
-        let waiting = waiting(UnixTime(0)).await;
+        let waiting = waiting(UnixTime(0), UnixTime(0)).await;
         let begun = |cursor| Cursors { touches: Some(cursor), ..Cursors::default() };
         let kept = NOW.minus(100);
         for (cursors, begins_at) in [
@@ -201,8 +203,17 @@ mod tests {
             (kept.plus(1), kept),
             (NOW.plus(60), kept),
         ] {
-            let waiting = waiting(registered_at).await;
+            let waiting = waiting(registered_at, NOW.minus(50)).await;
             assert_eq!(waiting.begins_at(&Cursors::default(), NOW), begins_at, "{registered_at}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_that_comes_later_begins_where_it_was_asked_for_and_the_first_where_he_was_registered() {
+        let (first, later) = (NOW.minus(900), NOW.minus(300));
+        let waiting = waiting(first, later).await;
+        assert_eq!(waiting.begins_at(&Cursors::default(), NOW), first);
+        let begun = Cursors { touches: Some(Cursor::begin(Feed::Touches, first)), ..Cursors::default() };
+        assert_eq!(waiting.begins_at(&begun, NOW), later);
     }
 }

@@ -16,8 +16,10 @@ pub(crate) struct PolledPromoter {
     /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
     pub refunds_lateness: i64,
     pub refunds_start: StartFrom,
-    /// When the registry's record of him was written, by the clock of whoever wrote it; 1970 where it has none.
+    /// When the registry's first record of him was written, since it had none, by the clock of whoever wrote it; 1970 where it has none.
     pub registered_at: PackedTime,
+    /// The same of the first from which on all name the feeds of the last.
+    pub feeds_since: PackedTime,
 }
 
 /// How one feed is polled, and where it begins if it never was.

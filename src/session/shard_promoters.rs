@@ -42,6 +42,7 @@ pub(super) struct ShardPromoters {
 struct NamedPromoter {
     effective: EffectivePromoter,
     registered_at: PackedTime,
+    feeds_since: PackedTime,
 }
 
 /// Apps that the registry knows and the configuration doesn't, as far as they were named.
@@ -269,7 +270,8 @@ impl NamedPromoter {
     fn of(merged: MergedPromoter<'_>) -> NamedPromoter {
         NamedPromoter {
             effective: merged.effective(),
-            registered_at: merged.updated_at.unwrap_or_default().as_seconds().into(),
+            registered_at: merged.registered_at.unwrap_or_default().into(),
+            feeds_since: merged.feeds_since.unwrap_or_default().into(),
         }
     }
 }
@@ -336,6 +338,11 @@ fn app_of(apps: &[PolledApp], promoter: &Promoter) -> Option<usize> {
 
 /// The promoter as its app polls it, unless it is paused.
 fn polled(app: &PolledApp, promoter: &Promoter, named: NamedPromoter) -> Option<PolledPromoter> {
-    let NamedPromoter { effective: EffectivePromoter { feeds, start_from, is_paused }, registered_at } = named;
-    (!is_paused).then(|| PolledPromoter { registered_at, ..app.feeds.polled_for(promoter.clone(), feeds, start_from) })
+    let NamedPromoter { effective: EffectivePromoter { feeds, start_from, is_paused }, registered_at, feeds_since } =
+        named;
+    (!is_paused).then(|| PolledPromoter {
+        registered_at,
+        feeds_since,
+        ..app.feeds.polled_for(promoter.clone(), feeds, start_from)
+    })
 }

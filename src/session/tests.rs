@@ -94,6 +94,7 @@ fn promoter(feeds: PerFeed<Option<FeedPlan>>) -> PolledPromoter {
         refunds_lateness: 600,
         refunds_start: StartFrom::Now,
         registered_at: UnixTime(0).into(),
+        feeds_since: UnixTime(0).into(),
     }
 }
 

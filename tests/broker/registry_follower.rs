@@ -48,7 +48,14 @@ fn shard_is_read(context: &Context) -> Result<()> {
     scene.put(0, &changed, Some(&scene.single_object(&changed, true)?))?;
 
     let content = scene.follow(0, 1)?;
-    let expected = [(changed.clone(), Some(true)), (told, Some(false)), (as_json, Some(false)), (gone, None)];
+    // The first tells since when he is registered.
+    let expected = [
+        (changed.clone(), Some(false)),
+        (changed.clone(), Some(true)),
+        (told, Some(false)),
+        (as_json, Some(false)),
+        (gone, None),
+    ];
     ensure!(said(&content) == expected, "{content:?}");
     let expected = [(4, "not_avro", &broken), (5, "misplaced", &misplaced), (6, "unknown_schema", &unknown)]
         .map(|(offset, reason, id)| (offset, reason.to_owned(), id.clone()));

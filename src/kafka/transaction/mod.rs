@@ -206,7 +206,10 @@ impl NextProducer {
     ) -> NextProducer {
         match result {
             Ok(CommitAnswer::AtOnce) => NextProducer::Producer(producer),
-            Ok(CommitAnswer::Late) => NextProducer::NewProducer(AcknowledgedRecords::default()),
+            // Where its end was forgotten, one more would be the end of both, were that an abort.
+            Ok(CommitAnswer::Late) => {
+                NextProducer::NewProducer(producer.kafka().context().take_acknowledged().of_owned(offsets))
+            }
             Err(
                 // Whoever goes on under the next generation does so with a new one.
                 TransactionError::Revoked(_)

@@ -245,7 +245,12 @@ async fn whoever_is_registered_while_nobody_polls_his_shard_begins_where_his_rec
         tokio::time::sleep(10 * SECOND).await;
         let updated_at = UnixMillis(registered.0 * 1000 + 999);
         let record = PromoterRecord { updated_at, ..PromoterRecord::default() };
-        group.register(&named(THREE_PARTS), Some(record));
+        group.register(&named(THREE_PARTS), Some(record.clone()));
+        tokio::time::sleep(MINUTE).await;
+        // What is said of him later is nothing to that.
+        let updated_at = UnixMillis(updated_at.0 + 60_000);
+        group.register(&named(THREE_PARTS), Some(PromoterRecord { paused: true, updated_at, ..record.clone() }));
+        group.register(&named(THREE_PARTS), Some(PromoterRecord { updated_at, ..record }));
         tokio::time::sleep(MINUTE).await;
         (0..PARTITIONS).for_each(|partition| group.take_away(Shard(partition), "one"));
     })
