@@ -39,7 +39,7 @@ pub(super) struct ShardPromoters {
 }
 
 /// A promoter whom somebody names.
-struct NamedPromoter {
+struct DescribedPromoter {
     effective: EffectivePromoter,
     registered_at: PackedTime,
     feeds_since: PackedTime,
@@ -150,7 +150,7 @@ impl ShardPromoters {
                     self.unknown_apps.say(promoter.app_id());
                     continue;
                 };
-                let named = NamedPromoter::of(merged);
+                let named = DescribedPromoter::of(merged);
                 paused.note(apps, promoter, None, Some(named.effective));
                 changes[index].polled.extend(polled(&apps[index], promoter, named));
             }
@@ -207,7 +207,7 @@ impl ShardPromoters {
                 last.insert(promoter);
             }
         });
-        let mut last: HashMap<Promoter, Option<NamedPromoter>> =
+        let mut last: HashMap<Promoter, Option<DescribedPromoter>> =
             last.into_iter().map(|promoter| named_in(table, promoter)).collect();
         let removed = self.removed.entry(assigned).or_default();
         let returned = last.iter().filter_map(|(promoter, named)| removed.note(promoter, named.is_some())).collect();
@@ -250,7 +250,7 @@ impl ShardPromoters {
         merged.is_some_and(|merged| merged.is_configured && merged.start_from.source != Some(PromoterSource::Registry))
     }
 
-    fn changes(&mut self, apps: &[PolledApp], last: HashMap<Promoter, Option<NamedPromoter>>) -> AppChanges {
+    fn changes(&mut self, apps: &[PolledApp], last: HashMap<Promoter, Option<DescribedPromoter>>) -> AppChanges {
         let mut changes = unchanged(apps);
         for (promoter, named) in last {
             let Some(index) = app_of(apps, &promoter) else {
@@ -266,9 +266,9 @@ impl ShardPromoters {
     }
 }
 
-impl NamedPromoter {
-    fn of(merged: MergedPromoter<'_>) -> NamedPromoter {
-        NamedPromoter {
+impl DescribedPromoter {
+    fn of(merged: MergedPromoter<'_>) -> DescribedPromoter {
+        DescribedPromoter {
             effective: merged.effective(),
             registered_at: merged.registered_at.unwrap_or_default().into(),
             feeds_since: merged.feeds_since.unwrap_or_default().into(),
@@ -327,8 +327,8 @@ fn apply(
 }
 
 /// What a table says of a promoter; nothing where nobody names him.
-fn named_in(table: &PromoterTable, promoter: Promoter) -> (Promoter, Option<NamedPromoter>) {
-    let named = table.get(&promoter).map(NamedPromoter::of);
+fn named_in(table: &PromoterTable, promoter: Promoter) -> (Promoter, Option<DescribedPromoter>) {
+    let named = table.get(&promoter).map(DescribedPromoter::of);
     (promoter, named)
 }
 
@@ -337,8 +337,8 @@ fn app_of(apps: &[PolledApp], promoter: &Promoter) -> Option<usize> {
 }
 
 /// The promoter as its app polls it, unless it is paused.
-fn polled(app: &PolledApp, promoter: &Promoter, named: NamedPromoter) -> Option<PolledPromoter> {
-    let NamedPromoter { effective: EffectivePromoter { feeds, start_from, is_paused }, registered_at, feeds_since } =
+fn polled(app: &PolledApp, promoter: &Promoter, named: DescribedPromoter) -> Option<PolledPromoter> {
+    let DescribedPromoter { effective: EffectivePromoter { feeds, start_from, is_paused }, registered_at, feeds_since } =
         named;
     (!is_paused).then(|| PolledPromoter {
         registered_at,
