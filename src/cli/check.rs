@@ -12,7 +12,6 @@ use self::report::Report;
 use super::{Failure, duration};
 use crate::app;
 use crate::avro::schema_registry::SchemaRegistrySettings;
-use crate::changes::settings::ChangeSettings;
 use crate::config::{Config, RequestClientConfig, RequestSettings};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::inspection::Inspection;
@@ -102,24 +101,19 @@ async fn everything(path: &Path, timeout: Duration) -> Report {
     let request_topics = requests.map(|requests| requests.topics);
     let inspection = Inspection::new(kafka.clone(), request_topics.clone(), app::id_kinds(&apps));
     let brokers = CheckedBrokers { inspection: &inspection, timeout };
-    let registering = ChangeSettings {
-        kafka: kafka.clone(),
-        schema_registry: schema_registry.clone(),
-        apps: fleet::registering(&apps),
-    };
     // Whom to ask an app about, the brokers tell.
     let brokers_and_apps = async {
         let brokers = brokers.look().await;
         let (fleet, registry) = match brokers.are_topics_told && !apps.is_empty() {
-            true => CheckedFleet::read(registering, timeout).await,
-            false => (CheckedFleet::configured(&registering.apps), None),
+            true => CheckedFleet::read(&apps, kafka.clone(), schema_registry.clone(), timeout).await,
+            false => (CheckedFleet::configured(&apps), None),
         };
         (brokers, registry, apps::check(&apps, &fleet, http).await)
     };
     let (port, (brokers, registry, checked_apps), schemas) = tokio::join!(
         admin_port::finding(listen),
         brokers_and_apps,
-        schemas::findings(schema_registry, &kafka.topics, request_topics.as_ref()),
+        schemas::findings(schema_registry.clone(), &kafka.topics, request_topics.as_ref()),
     );
     let begun_too_early = brokers.first_start.iter().flat_map(|limits| beginnings::findings(&apps, limits));
     let begun_too_early: Vec<Finding> = begun_too_early.collect();

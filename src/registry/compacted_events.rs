@@ -176,7 +176,8 @@ mod tests {
                 table.apply(&promoter, content.update().unwrap());
             }
             let merged = table.get(&Promoter::from_key("wx1/o1").unwrap()).unwrap();
-            (merged.registered_at.unwrap(), merged.feeds_since.unwrap())
+            let since = merged.registered.unwrap();
+            (since.of_first(), since.of_feeds())
         };
         let whole = times(events().collect());
         assert_eq!(times(compacted(events())), whole, "as where each is read by itself");

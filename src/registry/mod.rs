@@ -22,7 +22,7 @@ pub(crate) mod compacted_events;
 
 mod packed_start;
 
-mod registered_since;
+pub(crate) mod registered_since;
 
 mod packed_map;
 

@@ -14,7 +14,7 @@ const MILLIS_MAX: i64 = (1 << 47) - 1;
 
 /// When his records were written, since he was not registered last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct RegisteredSince {
+pub struct RegisteredSince {
     updated_at: PackedMillis,
     /// How many seconds before that the first of them was: 18 hours at most, of which an hour counts.
     first_before: u16,

@@ -27,7 +27,6 @@ use super::tags::{BothTags, SourceTags, Tags};
 use crate::model::feed::StartFrom;
 use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
-use crate::model::time::{UnixMillis, UnixTime};
 
 /// Where something that is known of a promoter comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,12 +123,8 @@ pub struct MergedPromoter<'a> {
     pub tags: Sourced<&'a Tags>,
     pub is_configured: bool,
     pub is_discovered: bool,
-    /// Of the registry's record, where there is one.
-    pub updated_at: Option<UnixMillis>,
-    /// When the first of its records was written, since there was none.
-    pub registered_at: Option<UnixTime>,
-    /// When the first was written from which on all name the feeds of the last.
-    pub feeds_since: Option<UnixTime>,
+    /// When the registry's records were written, where there is one.
+    pub registered: Option<RegisteredSince>,
 }
 
 impl MergedPromoter<'_> {
@@ -143,7 +138,7 @@ impl MergedPromoter<'_> {
     pub fn sources(&self) -> impl Iterator<Item = PromoterSource> {
         let known = [
             (self.is_configured, PromoterSource::Configuration),
-            (self.updated_at.is_some(), PromoterSource::Registry),
+            (self.registered.is_some(), PromoterSource::Registry),
             (self.is_discovered, PromoterSource::Discovery),
         ];
         known.into_iter().filter(|(is_known, _)| *is_known).map(|(_, source)| source)
@@ -314,9 +309,7 @@ impl Entry {
             tags: self.tags(),
             is_configured: self.is_configured,
             is_discovered: self.is_found(),
-            updated_at: self.is_registered().then(|| self.registered_since.updated_at()),
-            registered_at: self.is_registered().then(|| self.registered_since.of_first()),
-            feeds_since: self.is_registered().then(|| self.registered_since.of_feeds()),
+            registered: self.is_registered().then_some(self.registered_since),
         })
     }
 

@@ -94,9 +94,10 @@ impl WaitingPromoter {
 
     /// Where his feeds without a cursor begin that begin "now", where clocks tell `now`.
     ///
-    /// Where the registry's first record of him was written, or, where another feed of his has begun, the first that names his feeds: whoever
-    /// wrote it was answered then, and what is said of him later, or happens to instances until one of them begins with him, is nothing to him. But not behind when he was told of, should the writer's clock be ahead, nor long
-    /// before: a record that was copied from another cluster is no reason to publish its past.
+    /// Where the registry's first record of him was written, or, where another feed of his has begun, the first that names his feeds:
+    /// whoever wrote it was answered then, and what is said of him later, or happens to instances until one of them begins with him, is
+    /// nothing to him. But not behind when he was told of, should the writer's clock be ahead, nor long before: a record that was copied
+    /// from another cluster is no reason to publish its past.
     ///
     /// Else, and where that is later, at the time that is kept of him; but not where he has begun behind that, with another instance:
     /// what he has no cursor of, he was given later.

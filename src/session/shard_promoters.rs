@@ -13,10 +13,10 @@ use crate::model::promoter::Promoter;
 use crate::model::removal::{Removal, RemovalStep};
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
-use crate::model::time::PackedTime;
 use crate::registry::event::RegistryEvent;
 use crate::registry::known::KnownPromoter;
 use crate::registry::record::RegistryContent;
+use crate::registry::registered_since::RegisteredSince;
 use crate::registry::removed::{KnownClocks, RemovedPromoters};
 use crate::registry::table::{
     ConfiguredPromoter, EffectivePromoter, MergedPromoter, PromoterSource, PromoterTable, SourceUpdate, TableChange,
@@ -41,8 +41,7 @@ pub(super) struct ShardPromoters {
 /// A promoter whom somebody names.
 struct DescribedPromoter {
     effective: EffectivePromoter,
-    registered_at: PackedTime,
-    feeds_since: PackedTime,
+    registered: RegisteredSince,
 }
 
 /// Apps that the registry knows and the configuration doesn't, as far as they were named.
@@ -268,11 +267,7 @@ impl ShardPromoters {
 
 impl DescribedPromoter {
     fn of(merged: MergedPromoter<'_>) -> DescribedPromoter {
-        DescribedPromoter {
-            effective: merged.effective(),
-            registered_at: merged.registered_at.unwrap_or_default().into(),
-            feeds_since: merged.feeds_since.unwrap_or_default().into(),
-        }
+        DescribedPromoter { effective: merged.effective(), registered: merged.registered.unwrap_or_default() }
     }
 }
 
@@ -338,11 +333,10 @@ fn app_of(apps: &[PolledApp], promoter: &Promoter) -> Option<usize> {
 
 /// The promoter as its app polls it, unless it is paused.
 fn polled(app: &PolledApp, promoter: &Promoter, named: DescribedPromoter) -> Option<PolledPromoter> {
-    let DescribedPromoter { effective: EffectivePromoter { feeds, start_from, is_paused }, registered_at, feeds_since } =
-        named;
+    let DescribedPromoter { effective: EffectivePromoter { feeds, start_from, is_paused }, registered } = named;
     (!is_paused).then(|| PolledPromoter {
-        registered_at,
-        feeds_since,
+        registered_at: registered.of_first().into(),
+        feeds_since: registered.of_feeds().into(),
         ..app.feeds.polled_for(promoter.clone(), feeds, start_from)
     })
 }

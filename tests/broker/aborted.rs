@@ -1,30 +1,39 @@
-//! What was aborted is ended by the brokers before anything is written again.
+//! What was aborted is ended by the brokers before anything is written again, and somebody else's transaction is no reason to wait.
 //!
-//! Brokers that forget to end a transaction can't be had to order. Somebody else's transaction that stays open holds up the readers
-//! at the same place, and is seen by the same look.
+//! Brokers that forget to end a transaction can't be had to order. To whoever looks, it is as one that is open, with nothing behind it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use promoter_connector::kafka::client::settings::{Settings, TopicNames, TopicPolicy};
 use promoter_connector::kafka::group::member::GroupMember;
 use promoter_connector::kafka::group::snapshot::MembershipSnapshot;
 use promoter_connector::kafka::transaction::Transactions;
+use promoter_connector::kafka::transaction::aborted::AcknowledgedRecords;
 use promoter_connector::kafka::transaction::error::TransactionError;
 use promoter_connector::kafka::transaction::offsets::{CommittedOffset, OwnedOffsets};
 use promoter_connector::kafka::transaction::record::Record;
 use promoter_connector::model::time::UnixMillis;
+use rdkafka::producer::{BaseProducer, Producer};
 
 use super::producer::Transactional;
 use super::world::BOUND;
 use crate::harness::case::Case;
+use crate::harness::client;
 use crate::harness::consumer::read_texts;
 use crate::harness::context::Context;
 
-pub const CASES: &[Case] = &[Case::shared(
-    "aborted: what the brokers have not ended is not written again, and what they have at once",
-    nothing_is_written_over_what_is_open,
-)];
+/// Far below what an end is waited for.
+const AT_ONCE: Duration = Duration::from_secs(6);
+
+pub const CASES: &[Case] = &[
+    Case::shared(
+        "aborted: what the brokers have ended is written again at once, whatever somebody else has open there",
+        what_is_ended_is_written_again,
+    ),
+    Case::shared("aborted: what stands open is told not to be ended, until it is", what_is_open_is_told),
+];
 
 struct Bench {
     settings: Settings,
@@ -59,7 +68,7 @@ impl Bench {
 
     fn open(&self) -> Result<Transactions> {
         let config = self.settings.producer_config(self.settings.transactional_id(), 1_000_000);
-        Ok(Transactions::open(config, &self.state, None)?)
+        Ok(Transactions::open(&self.settings, config, &self.state, None)?)
     }
 
     fn commit(&self, transactions: &Transactions, owner: &Arc<MembershipSnapshot>) -> Result<(), TransactionError> {
@@ -77,13 +86,12 @@ impl Bench {
     }
 }
 
-fn nothing_is_written_over_what_is_open(context: &Context) -> Result<()> {
+fn what_is_ended_is_written_again(context: &Context) -> Result<()> {
     let bench = Bench::new(context)?;
     let (former, left) = bench.joined()?;
     drop(former);
     let (_member, owner) = bench.joined()?;
 
-    // Ended: the repetition is written at once.
     let transactions = bench.open()?;
     let refused = bench.commit(&transactions, &left);
     ensure!(matches!(refused, Err(TransactionError::Revoked(_))), "whoever has left writes nothing: {refused:?}");
@@ -95,14 +103,30 @@ fn nothing_is_written_over_what_is_open(context: &Context) -> Result<()> {
     stranger.write(&bench.state, "key", "of somebody else")?;
     let refused = bench.commit(&transactions, &left);
     ensure!(matches!(refused, Err(TransactionError::Revoked(_))), "{refused:?}");
-    let Err(TransactionError::Reopen(reason)) = bench.commit(&transactions, &owner) else {
-        bail!("nothing may be written before that is ended");
-    };
-    let reason = reason.with_causes();
-    ensure!(reason.contains("the brokers have not ended what was aborted there"), "{reason}");
+    let began = Instant::now();
+    bench.commit(&transactions, &owner)?;
+    let took = began.elapsed();
+    ensure!(took < AT_ONCE, "it took {took:?}");
 
     stranger.abort()?;
-    bench.commit(&bench.open()?, &owner)?;
     ensure!(read_texts(context.bootstrap(), &bench.state)? == ["a fact", "a fact"], "each once");
+    Ok(())
+}
+
+fn what_is_open_is_told(context: &Context) -> Result<()> {
+    let bench = Bench::new(context)?;
+    let looking: BaseProducer = client::config(context.bootstrap()).create()?;
+    let mut written = AcknowledgedRecords::default();
+    let producer = Transactional::open(context.bootstrap(), &bench.state)?;
+    producer.begin()?;
+    for offset in 0..2 {
+        producer.write(&bench.state, "key", "a fact")?;
+        written.add(&bench.state, 0, offset);
+    }
+    let told = written.wait_until_ended(looking.client(), &bench.settings);
+    let error = told.err().context("it is open")?.to_string();
+    ensure!(error.contains("the brokers have not ended what was written there, at offset 1"), "{error}");
+    producer.abort()?;
+    written.wait_until_ended(looking.client(), &bench.settings)?;
     Ok(())
 }

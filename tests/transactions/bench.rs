@@ -108,7 +108,7 @@ impl Bench {
 
     pub fn try_open(&self) -> Result<Transactions, OpenError> {
         let config = self.settings.producer_config(self.settings.transactional_id(), 1_000_000);
-        Transactions::open(config, &self.settings.topics.state, None)
+        Transactions::open(&self.settings, config, &self.settings.topics.state, None)
     }
 
     pub fn errors(&self, key: rdkafka::types::RDKafkaApiKey, errors: &[RDKafkaRespErr]) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promoter_connector::kafka::transaction::error::TransactionError;
-use rdkafka::types::RDKafkaApiKey::Produce;
+use rdkafka::types::RDKafkaApiKey::{ListOffsets, Produce, TxnOffsetCommit};
 use rdkafka::types::RDKafkaRespErr::*;
 
 use crate::bench::Bench;
@@ -23,6 +23,20 @@ fn after_an_abort_the_next_transaction_has_a_new_producer() {
     bench.errors(Produce, &[RD_KAFKA_RESP_ERR_INVALID_RECORD]);
     assert!(matches!(bench.commit(&transactions), Err(TransactionError::Refused { .. })));
     assert!(bench.takes_a_new_producer(&transactions));
+}
+
+/// Whoever can't be told that it is ended must not write over it.
+#[test]
+fn after_an_abort_that_nobody_tells_to_be_ended_none_follows() {
+    let bench = Bench::new();
+    let transactions = bench.open();
+    bench.errors(TxnOffsetCommit, &[RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED]);
+    assert!(matches!(bench.commit(&transactions), Err(TransactionError::NothingWritten(_))));
+    bench.errors(ListOffsets, &[RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 10_000]);
+    let Err(TransactionError::Reopen(reason)) = bench.commit(&transactions) else { panic!("nothing may be written") };
+    assert!(reason.with_causes().contains("the brokers have not ended what was written there"), "{reason}");
+    bench.cluster.clear_request_errors(ListOffsets);
+    assert!(matches!(bench.commit(&transactions), Err(TransactionError::Reopen(_))), "none follows");
 }
 
 #[test]

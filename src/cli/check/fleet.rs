@@ -3,58 +3,64 @@
 use std::time::{Duration, Instant};
 
 use super::finding::{Finding, Verdict};
+use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::changes::registry_view::{RegistryView, configured};
 use crate::changes::settings::{ChangeSettings, RegisteringApp};
+use crate::kafka::client::settings::Settings;
 use crate::kafka::registry_topic::reader::RegistryReadError;
-use crate::registry::table::PromoterTable;
+use crate::registry::table::{EffectivePromoter, PromoterTable};
 use crate::session::{AppSettings, PolledPromoter};
 use crate::text::{self, counted};
 
 const SUBJECT: &str = "registry";
 
 /// Everybody who is known, with what is told of them.
-#[derive(Default)]
 pub struct CheckedFleet {
     table: PromoterTable,
 }
 
 impl CheckedFleet {
     /// Those of the configuration, and those of the registry topic where that can be read within `timeout`.
-    pub async fn read(settings: ChangeSettings, timeout: Duration) -> (CheckedFleet, Option<Finding>) {
-        let named = configured(&settings.apps);
+    pub async fn read(
+        apps: &[AppSettings],
+        kafka: Settings,
+        schema_registry: Option<SchemaRegistrySettings>,
+        timeout: Duration,
+    ) -> (CheckedFleet, Option<Finding>) {
+        let settings = ChangeSettings { kafka, schema_registry, apps: registering(apps) };
         let began = Instant::now();
         let reading = tokio::task::spawn_blocking(move || RegistryView::read(settings, began + timeout));
-        match reading.await {
-            Ok(Ok(view)) => {
+        match reading.await.unwrap_or_else(|error| Err(error.into())) {
+            Ok(view) => {
                 let finding = of_registry(&view).took(began.elapsed());
                 (CheckedFleet { table: view.table }, Some(finding))
             }
-            // Before the first start there is none.
-            Ok(Err(error)) if matches!(error.downcast_ref(), Some(RegistryReadError::Missing(_))) => {
-                (CheckedFleet { table: named }, None)
+            Err(error) => {
+                // Before the first start there is none.
+                let is_missing = matches!(error.downcast_ref(), Some(RegistryReadError::Missing(_)));
+                let finding = (!is_missing).then(|| unread(&text::with_causes(&*error)));
+                (CheckedFleet::configured(apps), finding)
             }
-            Ok(Err(error)) => (CheckedFleet { table: named }, Some(unread(&text::with_causes(&*error)))),
-            Err(error) => (CheckedFleet { table: named }, Some(unread(&error.to_string()))),
         }
     }
 
     /// Those of the configuration alone.
-    pub fn configured(apps: &[RegisteringApp]) -> CheckedFleet {
-        CheckedFleet { table: configured(apps) }
+    pub fn configured(apps: &[AppSettings]) -> CheckedFleet {
+        CheckedFleet { table: configured(&registering(apps)) }
     }
 
     /// What would be polled of the app.
     pub fn polled<'a>(&'a self, app: &'a AppSettings) -> impl Iterator<Item = PolledPromoter> + 'a {
         let of_app = self.table.iter().filter(|(promoter, _)| app.client.app_id.is_of(promoter));
-        of_app
-            .map(|(promoter, merged)| (promoter, merged.effective()))
-            .filter(|(_, told)| !told.is_paused)
-            .map(|(promoter, told)| app.feeds.polled_for(promoter.clone(), told.feeds, told.start_from))
+        of_app.filter_map(|(promoter, merged)| {
+            let EffectivePromoter { feeds, start_from, is_paused } = merged.effective();
+            (!is_paused).then(|| app.feeds.polled_for(promoter.clone(), feeds, start_from))
+        })
     }
 }
 
 /// What the registry is read with for these apps.
-pub fn registering(apps: &[AppSettings]) -> Vec<RegisteringApp> {
+fn registering(apps: &[AppSettings]) -> Vec<RegisteringApp> {
     let registering = |app: &AppSettings| RegisteringApp {
         app_id: app.client.app_id.clone(),
         feeds: app.feeds.names(),

@@ -124,7 +124,6 @@ fn shown(duration: Duration) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::super::fleet::registering;
     use super::*;
     use crate::config::Config;
 
@@ -142,7 +141,7 @@ mod tests {
 
     /// Those whom the configuration names.
     fn fleet(app: &AppSettings) -> CheckedFleet {
-        CheckedFleet::configured(&registering(std::slice::from_ref(app)))
+        CheckedFleet::configured(std::slice::from_ref(app))
     }
 
     fn found(quota: &str, reported: Option<DailyQuota>) -> Vec<Finding> {

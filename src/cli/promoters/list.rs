@@ -192,7 +192,7 @@ impl<'a> JsonRow<'a> {
             tags: JsonField { value: merged.tags.value.iter().collect(), source: source_name(merged.tags.source) },
             sources: merged.sources().map(PromoterSource::name).collect(),
             authorised: merged.is_discovered.then(|| !view.table.is_unauthorised(promoter)),
-            updated_at: merged.updated_at.map(|time| time.rfc3339()),
+            updated_at: merged.registered.map(|since| since.updated_at().rfc3339()),
         }
     }
 }

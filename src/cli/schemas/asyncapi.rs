@@ -19,6 +19,8 @@ const KEY: &str = "UTF-8: app_id/promoter_openid";
 const LEDGER_KEY: &str = "UTF-8: app_id/feed/day/shard";
 const DEAD_LETTER_KEY: &str = "UTF-8: app_id/promoter_openid; none where it is of no promoter.";
 const REQUEST_KEY: &str = "Whatever whoever asks has chosen, or none: the reply has the same.";
+/// Of a topic of its own for replies.
+const REPLIES: &str = "Replies to requests whose header reply-topic names it, under the request's key and headers.";
 const SINGLE_OBJECT: &str =
     "Framed as a single object of Avro: C3 01, the schema's fingerprint (CRC-64-AVRO, little-endian), the data.";
 const CONFLUENT: &str =
@@ -54,9 +56,9 @@ pub(super) fn document(config: &RequestClientConfig, topics: &[TopicSchema<'_>])
         }
     }
     for (index, topic) in config.requests.iter().flat_map(|requests| &requests.topics.reply_topics).enumerate() {
-        let (name, operation) = (format!("materialReplies{}", index + 1), format!("sendMaterialReplies{}", index + 1));
-        operations.insert(operation, json!({ "action": "send", "channel": { "$ref": format!("#/channels/{name}") } }));
-        channels.insert(name, replies(topic));
+        let (name, noun) = (format!("materialReplies{}", index + 1), format!("MaterialReplies{}", index + 1));
+        operations.insert(format!("{}{noun}", Action::Send.name()), operation(Action::Send, &name));
+        channels.insert(name, channel(topic, REPLIES, RecordKind::MaterialResult));
     }
     json!({
         "asyncapi": VERSION,
@@ -125,24 +127,15 @@ impl Channel {
     }
 
     fn described(&self, schema: &TopicSchema<'_>) -> Value {
-        let mut kafka = json!({ "topic": schema.topic, "bindingVersion": BINDING_VERSION });
+        let mut channel = channel(schema.topic, self.description, schema.kind);
         if self.is_compacted {
-            kafka["topicConfiguration"] = json!({ "cleanup.policy": ["compact"] });
+            channel["bindings"]["kafka"]["topicConfiguration"] = json!({ "cleanup.policy": ["compact"] });
         }
-        let record = record_name(schema.kind);
-        json!({
-            "address": schema.topic,
-            "description": self.description,
-            "messages": { record: { "$ref": format!("#/components/messages/{record}") } },
-            "bindings": { "kafka": kafka },
-        })
+        channel
     }
 
     fn operation(&self, action: Action, kind: RecordKind) -> Value {
-        let mut operation = json!({
-            "action": action.name(),
-            "channel": { "$ref": format!("#/channels/{}", self.name) },
-        });
+        let mut operation = operation(action, self.name);
         if kind == RecordKind::MaterialRequest {
             operation["reply"] = json!({ "channel": { "$ref": format!("#/channels/{}", Channel::of(RecordKind::MaterialResult).name) } });
         }
@@ -150,15 +143,20 @@ impl Channel {
     }
 }
 
-/// A topic of its own for replies, which a request names.
-fn replies(topic: &str) -> Value {
-    let record = record_name(RecordKind::MaterialResult);
+/// A topic, whose records are of `kind`.
+fn channel(topic: &str, description: &str, kind: RecordKind) -> Value {
+    let record = record_name(kind);
     json!({
         "address": topic,
-        "description": "Replies to requests whose header reply-topic names it, under the request's key and headers.",
+        "description": description,
         "messages": { record: { "$ref": format!("#/components/messages/{record}") } },
         "bindings": { "kafka": { "topic": topic, "bindingVersion": BINDING_VERSION } },
     })
+}
+
+/// What the connector does with the channel of that name.
+fn operation(action: Action, channel: &str) -> Value {
+    json!({ "action": action.name(), "channel": { "$ref": format!("#/channels/{channel}") } })
 }
 
 impl Action {

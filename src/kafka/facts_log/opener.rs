@@ -176,7 +176,8 @@ impl FactsLogOpener {
             *limit = learned.limit(topic, *limit);
         }
         let config = self.settings.producer_config(self.settings.transactional_id(), limits.smallest());
-        let transactions = Transactions::open(config, &names.state, self.settings.tried_group(&self.settings.name))?;
+        let transactions =
+            Transactions::open(&self.settings, config, &names.state, self.settings.tried_group(&self.settings.name))?;
         tracing::debug!("earlier writers are fenced");
         reach(Failpoint::Fenced);
         let tells_days = self.tells_days(&topics);

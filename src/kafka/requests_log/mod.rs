@@ -157,7 +157,7 @@ impl RequestsLogOpener {
         let writer = self.writer(learned, told);
         let config = self.settings.producer_config(self.settings.requests_transactional_id(), writer.smallest_limit());
         let group = self.settings.requests_group();
-        let transactions = Transactions::open(config, topic, self.settings.tried_group(&group))?;
+        let transactions = Transactions::open(&self.settings, config, topic, self.settings.tried_group(&group))?;
         reach(Failpoint::RequestsFenced);
         let mut chunks = ChunkReader::new(chunk_reader::consumer(&self.settings)?, topic);
         // Before the state is read: what is committed by now has left its record there already.

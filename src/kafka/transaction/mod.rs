@@ -54,7 +54,7 @@
 //! offsets and a commit that were answered at once. After an abort, and after a commit that took as long as sending it
 //! twice takes (`RESENT_AFTER`), the next transaction has a new producer, whose `init` makes the broker refuse whatever
 //! is still on its way. Nothing need be read anew for that: what was committed is known, and whether this instance is
-//! still the owner is checked with the offsets; and that the brokers have ended what was aborted is seen first ([`aborted`]).
+//! still the owner is checked with the offsets; and that the brokers have ended what was written is seen first ([`aborted`]).
 
 pub mod record;
 
@@ -66,7 +66,7 @@ pub(super) mod dead_letters;
 
 mod deliveries;
 
-mod aborted;
+pub mod aborted;
 
 pub(super) mod producer;
 
@@ -99,10 +99,12 @@ use self::producer::TransactionalProducer;
 use self::record::RecordSink;
 use self::steps::CommitAnswer;
 use crate::commit::log::{LogError, OpenError};
+use crate::kafka::client::settings::Settings;
 use crate::kafka::client::supplied::ClientSetup;
 
 /// Transactions of one `transactional.id`, one after the other. All calls block.
 pub struct Transactions {
+    settings: Settings,
     config: ClientSetup,
     /// One that the producer may ask about.
     topic: String,
@@ -117,7 +119,7 @@ pub(crate) type Written = BTreeSet<String>;
 /// What the next transaction is written with.
 enum NextProducer {
     Producer(TransactionalProducer),
-    /// The end of the last one may have been sent twice. What it has written has to be ended first, where it was aborted.
+    /// The end of the last one may have been sent twice. What it has written has to be ended first.
     NewProducer(AcknowledgedRecords),
     /// None may follow: what was committed is not known any more.
     Nothing,
@@ -130,13 +132,18 @@ impl Transactions {
     /// # Errors
     /// [`OpenError`], by whether it may pass, is a setting that the brokers never take ([`OpenError::Unfit`]), or is an
     /// operator's to allow ([`OpenError::Stop`]).
-    pub fn open(config: ClientSetup, topic: &str, group: Option<&str>) -> Result<Transactions, OpenError> {
+    pub fn open(
+        settings: &Settings,
+        config: ClientSetup,
+        topic: &str,
+        group: Option<&str>,
+    ) -> Result<Transactions, OpenError> {
         if let Some(group) = group {
             generation::require_checked(&config, group, topic)?;
         }
         let producer = TransactionalProducer::open(&config, topic)?;
         let (topic, next) = (topic.to_owned(), Mutex::new(NextProducer::Producer(producer)));
-        Ok(Transactions { config, topic, next, late: Mutex::default() })
+        Ok(Transactions { settings: settings.clone(), config, topic, next, late: Mutex::default() })
     }
 
     /// `write` hands every record of the transaction to the sender that it is given, until that fails.
@@ -164,7 +171,7 @@ impl Transactions {
         };
         let result = steps::commit(&producer, noted, offsets);
         *self.late.lock() = if result.is_ok() { Vec::new() } else { producer.kafka().context().late_topics() };
-        *next = NextProducer::after(&result, producer, offsets);
+        *next = NextProducer::after(&result, producer);
         result.map(|_| written)
     }
 
@@ -179,16 +186,20 @@ impl Transactions {
             NextProducer::NewProducer(_) if offsets.owner.lost.is_cancelled() => {
                 Err(TransactionError::Reopen("the partitions were revoked before the transaction began".into()))
             }
-            NextProducer::NewProducer(aborted) => {
-                let reopen = |error| TransactionError::Reopen(error);
-                let producer = TransactionalProducer::open(&self.config, &self.topic)
-                    .map_err(|error| reopen(LogError::new(error)))?;
-                // Behind `init`, which waits for markers that are under way.
-                aborted.wait_until_ended(producer.kafka().client()).map_err(|error| reopen(LogError::new(error)))?;
-                Ok(producer)
-            }
+            NextProducer::NewProducer(written) => self.new_producer(&written).map_err(TransactionError::Reopen),
             NextProducer::Nothing => Err(TransactionError::Reopen("a transaction before it has failed".into())),
         }
+    }
+
+    /// One that goes on where `written` is ended.
+    ///
+    /// # Errors
+    /// Where none can be had, or that does not end.
+    fn new_producer(&self, written: &AcknowledgedRecords) -> Result<TransactionalProducer, LogError> {
+        let producer = TransactionalProducer::open(&self.config, &self.topic).map_err(LogError::new)?;
+        // Behind `init`, which waits for markers that are under way.
+        written.wait_until_ended(producer.kafka().client(), &self.settings).map_err(LogError::new)?;
+        Ok(producer)
     }
 
     /// Where the last transaction has failed, the topics that have not acknowledged their records in time.
@@ -198,19 +209,12 @@ impl Transactions {
 }
 
 impl NextProducer {
-    /// After a transaction of `producer`, with `offsets`, that has ended so.
-    fn after(
-        result: &Result<CommitAnswer, TransactionError>,
-        producer: TransactionalProducer,
-        offsets: &OwnedOffsets,
-    ) -> NextProducer {
+    /// After a transaction of `producer` that has ended so.
+    fn after(result: &Result<CommitAnswer, TransactionError>, producer: TransactionalProducer) -> NextProducer {
         match result {
             Ok(CommitAnswer::AtOnce) => NextProducer::Producer(producer),
-            // Where its end was forgotten, one more would be the end of both, were that an abort.
-            Ok(CommitAnswer::Late) => {
-                NextProducer::NewProducer(producer.kafka().context().take_acknowledged().of_owned(offsets))
-            }
-            Err(
+            Ok(CommitAnswer::Late)
+            | Err(
                 // Whoever goes on under the next generation does so with a new one.
                 TransactionError::Revoked(_)
                 | TransactionError::NothingWritten(_)
@@ -220,7 +224,7 @@ impl NextProducer {
                 | TransactionError::Final(_)
                 | TransactionError::ShardsLost(_)
                 | TransactionError::NotAllowed { .. },
-            ) => NextProducer::NewProducer(producer.kafka().context().take_acknowledged().of_owned(offsets)),
+            ) => NextProducer::NewProducer(producer.kafka().context().take_acknowledged()),
             Err(
                 // After a refusal of size or time the limits are read anew, which an opening does.
                 TransactionError::Reopen(_)

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::feed::Feed;
-use crate::model::time::UnixTime;
+use crate::model::time::{UnixMillis, UnixTime};
 
 fn promoter() -> Promoter {
     Promoter::from_key("wx1/o1").unwrap()
@@ -75,7 +75,7 @@ proptest! {
         let mut table = table(updates.into_iter().chain([named]));
         let change = table.apply(&promoter(), SourceUpdate::Registry(None));
         prop_assert!(!matches!(change, TableChange::Removed(_) | TableChange::Added(_)), "{:?}", change);
-        prop_assert!(table.get(&promoter()).is_some_and(|merged| merged.updated_at.is_none()));
+        prop_assert!(table.get(&promoter()).is_some_and(|merged| merged.registered.is_none()));
     }
 
     #[test]

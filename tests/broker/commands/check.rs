@@ -86,16 +86,11 @@ pub fn registered(context: &Context) -> Result<()> {
     ensure!(found["registry"] == [("sound".into(), "with the configuration 3 promoters, 1 paused".into())], "{report}");
     ensure!(found["wx_simulated"][0].1.ends_with("getrelation answers"), "{report}");
     // Two are asked about once a second where they are quiet, as the settings of the tests say.
-    let fixes: Vec<&str> = report["findings"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|finding| finding["subject"] == "quota")
-        .filter_map(|finding| finding["fix"].as_str())
-        .collect();
+    let all = report["findings"].as_array().context("a list of findings")?;
+    let of = |subject: &'static str| all.iter().filter(move |finding| finding["subject"] == subject);
+    let fixes: Vec<&str> = of("quota").filter_map(|finding| finding["fix"].as_str()).collect();
     ensure!(fixes.len() == 1 && fixes[0].starts_with("per_day = 172800 would do"), "{report}");
-    let answers = report["findings"].as_array().context("a list of findings")?;
-    let took = answers.iter().find(|finding| finding["subject"] == "wx_simulated").map(|found| &found["milliseconds"]);
+    let took = of("wx_simulated").next().map(|finding| &finding["milliseconds"]);
     ensure!(took.and_then(Value::as_u64).is_some_and(|took| took < 20_000), "{report}");
 
     let producer: BaseProducer = client::config(context.bootstrap()).create()?;
