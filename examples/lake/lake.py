@@ -174,8 +174,7 @@ def erase(options):
     the id, or another pseudonym, must not look as if somebody had been erased."""
     lake, erased = catalog(options.warehouse), 0
     for name in TABLES:
-        while (rows := erase_from(lake, name, options.user)) is None:
-            print(f"{name}: another commit came first; once more", file=sys.stderr, flush=True)
+        rows = erase_from(lake, name, options.user)
         removed = remove_unused(open_table(lake, name))
         print(f"{name}: {rows} rows erased; {removed} files removed", file=sys.stderr, flush=True)
         erased += rows
@@ -186,23 +185,33 @@ def erase(options):
 
 
 def erase_from(lake, name, user):
-    """How many rows were deleted; None where another commit came first."""
-    table = open_table(lake, name)
-    if table.current_snapshot() is None:
-        return 0
-    of_user = EqualTo("openid", user)
+    """How many rows were deleted, and with them what had them before. Where another commit comes first, what is left to do is done on it."""
+    erased = 0
+    while (table := open_table(lake, name)).current_snapshot() is not None:
+        try:
+            erased += delete_rows(table, EqualTo("openid", user))
+            expire_older(table)
+            break
+        except CommitFailedException:
+            print(f"{name}: another commit came first; once more", file=sys.stderr, flush=True)
+    return erased
+
+
+def delete_rows(table, of_user):
+    """How many there were."""
     rows = table.scan(row_filter=of_user).count()
-    try:
-        if rows:
-            # The rows of days that are rewritten stay; so do the offsets, or the next start would read everything again.
-            table.delete(of_user, snapshot_properties={OFFSETS: json.dumps(offsets_of(table))})
-        current = table.current_snapshot().snapshot_id
-        older = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != current]
-        if older:
-            table.maintenance.expire_snapshots().by_ids(older).commit()
-    except CommitFailedException:
-        return None
+    if rows:
+        # The rows of days that are rewritten stay; so do the offsets, or the next start would read everything again.
+        table.delete(of_user, snapshot_properties={OFFSETS: json.dumps(offsets_of(table))})
     return rows
+
+
+def expire_older(table):
+    """All snapshots but the last."""
+    current = table.current_snapshot().snapshot_id
+    older = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != current]
+    if older:
+        table.maintenance.expire_snapshots().by_ids(older).commit()
 
 
 def remove_unused(table):

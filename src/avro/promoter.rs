@@ -24,6 +24,9 @@ use crate::registry::record::{PromoterPatch, PromoterRecord, RegistryContent};
 use crate::registry::rewind::rewind_of_key;
 use crate::registry::tags::Tags;
 
+/// How long before Kafka's time of a record its own is taken for when it was written, in milliseconds: it may have waited to be sent.
+const STATED_BEFORE_MAX: i64 = 3_600_000;
+
 /// A record of the registry topic as it came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RegistryRecord<'a> {
@@ -77,8 +80,7 @@ impl PromoterDecoder {
         if stated.promoter != promoter {
             return Err(PromoterError::OfAnother { key: promoter, value: stated.promoter });
         }
-        // A zero is what the schema's default makes of a record whose writer does not say when it was written.
-        let written_at = stated.updated_at.filter(|time| time.0 != 0).unwrap_or(record.timestamp);
+        let written_at = written_at(stated.updated_at, record.timestamp);
         match (by_key, stated.discovered) {
             (false, None) => Ok((promoter, RegistryContent::Record(Some(stated.patch.applied_to(None, written_at))))),
             (true, Some(status)) => {
@@ -88,6 +90,15 @@ impl PromoterDecoder {
             _ => Err(PromoterError::OfAnotherSource { by_key }),
         }
     }
+}
+
+/// When a record was written that says `stated` of that, and whose time in Kafka is `sent`.
+///
+/// Where both are far apart, or the first is later, it is none: it is the zero that the schema's default makes of nothing said, or in
+/// seconds, or of a clock that is ahead, or when the promoter was changed last where the writer has him from.
+fn written_at(stated: Option<UnixMillis>, sent: UnixMillis) -> UnixMillis {
+    let is_meant = |stated: &UnixMillis| (0..=STATED_BEFORE_MAX).contains(&sent.0.saturating_sub(stated.0));
+    stated.filter(is_meant).unwrap_or(sent)
 }
 
 impl From<FieldsError> for PromoterError {

@@ -4,6 +4,8 @@ use super::*;
 use crate::model::time::UnixTime;
 use crate::registry::discovered::discovery_key;
 
+/// Kafka's time of the records.
+const SENT: UnixMillis = UnixMillis(1_700_000_000_000);
 const CONFLUENT: Framing = Framing::Confluent { schema_id: 7 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -38,7 +40,7 @@ fn encoded(promoter: &Promoter, record: &PromoterRecord, framing: Framing) -> Ve
 }
 
 fn of<'a>(key: &'a str, value: &'a [u8], is_json: bool) -> RegistryRecord<'a> {
-    RegistryRecord { key: Some(key.as_bytes()), value: Some(value), is_json, timestamp: UnixMillis(5) }
+    RegistryRecord { key: Some(key.as_bytes()), value: Some(value), is_json, timestamp: SENT }
 }
 
 fn as_json(promoter: &Promoter, record: &PromoterRecord) -> String {
@@ -82,11 +84,13 @@ proptest! {
     fn a_record_is_read_back_as_it_was(promoter in any_promoter(), record in any_record()) {
         for framing in [CONFLUENT, Framing::SingleObject] {
             let bytes = encoded(&promoter, &record, framing);
-            let read = PromoterDecoder::new(framing).decode(of(promoter.key(), &bytes, false));
+            let sent = RegistryRecord { timestamp: record.updated_at, ..of(promoter.key(), &bytes, false) };
+            let read = PromoterDecoder::new(framing).decode(sent);
             prop_assert_eq!(read, Ok((promoter.clone(), RegistryContent::Record(Some(record.clone())))));
         }
         let json = as_json(&promoter, &record);
-        let read = PromoterDecoder::new(CONFLUENT).decode(of(promoter.key(), json.as_bytes(), true));
+        let sent = RegistryRecord { timestamp: record.updated_at, ..of(promoter.key(), json.as_bytes(), true) };
+        let read = PromoterDecoder::new(CONFLUENT).decode(sent);
         prop_assert_eq!(read, Ok((promoter, RegistryContent::Record(Some(record)))));
     }
 
@@ -162,8 +166,21 @@ fn a_value_that_names_another_than_its_key_registers_nobody() {
 #[test]
 fn json_says_as_little_as_it_likes() {
     let (_, record) = read_json("\u{FEFF}{\"app_id\":\"wx1\",\"promoter_openid\":\"o1\",\"paused\":\"true\"}").unwrap();
-    let expected = PromoterRecord { paused: true, updated_at: UnixMillis(5), ..PromoterRecord::default() };
+    let expected = PromoterRecord { paused: true, updated_at: SENT, ..PromoterRecord::default() };
     assert_eq!(record, Some(expected));
+}
+
+#[test]
+fn when_a_record_was_written_it_says_itself_where_that_can_be_meant() {
+    let read = |stated: i64| written_at(Some(UnixMillis(stated)), SENT).0 - SENT.0;
+    for waited in [0, 1, 59_000, 3_600_000] {
+        assert_eq!(read(SENT.0 - waited), -waited);
+    }
+    // Of long ago, ahead, nothing, in seconds, and what can't be reckoned with.
+    for stated in [SENT.0 - 3_600_001, SENT.0 + 1, SENT.0 + 300_000, 0, SENT.0 / 1000, -SENT.0, i64::MIN, i64::MAX] {
+        assert_eq!(read(stated), 0, "{stated}");
+    }
+    assert_eq!(written_at(None, SENT), SENT);
 }
 
 #[test]
@@ -211,7 +228,7 @@ fn a_schema_of_anothers_own_is_matched_by_its_fields_and_may_lack_most() {
     decoder.learn(9, schema).unwrap();
     let (_, record) = decoder.decode(of("wx1/o1", bytes, false)).unwrap();
     let feeds = FeedSet::from_iter([Feed::Touches]);
-    let expected = PromoterRecord { feeds, updated_at: UnixMillis(5), ..PromoterRecord::default() };
+    let expected = PromoterRecord { feeds, updated_at: SENT, ..PromoterRecord::default() };
     assert_eq!(record, RegistryContent::Record(Some(expected)));
     assert!(decoder.learn(9, r#""string""#).is_err());
 }
@@ -219,7 +236,7 @@ fn a_schema_of_anothers_own_is_matched_by_its_fields_and_may_lack_most() {
 #[test]
 fn the_own_schema_is_known_under_whatever_id_a_registry_has_it() {
     let (whom, record) =
-        (promoter("wx1", "o1").unwrap(), PromoterRecord { updated_at: UnixMillis(9), ..PromoterRecord::default() });
+        (promoter("wx1", "o1").unwrap(), PromoterRecord { updated_at: SENT, ..PromoterRecord::default() });
     let bytes = encoded(&whom, &record, Framing::Confluent { schema_id: 8 });
     let decoder = PromoterDecoder::new(CONFLUENT);
     decoder.learn(8, RecordKind::Promoter.text()).unwrap();
