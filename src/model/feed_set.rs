@@ -37,6 +37,11 @@ impl FeedSet {
         self.0 & bit(feed) != 0
     }
 
+    /// Whether a record with it asks for the feed: one that names none asks for all.
+    pub fn asks_for(self, feed: Feed) -> bool {
+        self.is_empty() || self.contains(feed)
+    }
+
     /// In the order of [`Feed::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Feed> {
         Feed::ALL.into_iter().filter(move |feed| self.contains(*feed))

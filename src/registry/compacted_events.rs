@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 
 use super::event::RegistryEvent;
 use super::record::RegistryKey;
+use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 
 /// What all dead letters may hold together, in bytes: those beyond it tell the length and the hash of theirs alone.
@@ -56,37 +57,32 @@ impl CompactedEvents {
             return events;
         }
         let with_earlier = events.into_iter().enumerate().flat_map(|(place, last)| {
-            let EarlierRecords { first, of_feeds } = earlier.remove(&place).unwrap_or_default();
-            first.into_iter().chain(of_feeds).chain([last])
+            let EarlierRecords(records) = earlier.remove(&place).unwrap_or_default();
+            records.into_iter().chain([last])
         });
         with_earlier.collect()
     }
 }
 
-/// What was said of a promoter before the last, since he was not registered: the first, and the first that names the last's feeds,
-/// where that is neither.
+/// What was said of a promoter before the last, since he was not registered: the records that ask for a feed first, so as many at most
+/// as there are feeds.
 #[derive(Default)]
-struct EarlierRecords {
-    first: Option<RegistryEvent>,
-    of_feeds: Option<RegistryEvent>,
-}
+struct EarlierRecords(Vec<RegistryEvent>);
 
 impl EarlierRecords {
     /// Keeps what is still to be told of `before`, whose place `last` has taken.
     fn keep(all: &mut HashMap<usize, EarlierRecords>, place: usize, before: RegistryEvent, last: &RegistryEvent) {
-        let (Some(was), Some(is)) = (before.registered_feeds(), last.registered_feeds()) else {
+        let (Some(was), Some(_)) = (before.registered_feeds(), last.registered_feeds()) else {
             // A tombstone, or what is no record of a promoter's own.
             all.remove(&place);
             return;
         };
-        let known = all.entry(place).or_default();
-        match &known.first {
-            None => known.first = Some(before),
-            _ if was != is => known.of_feeds = None,
-            Some(first) if known.of_feeds.is_none() && first.registered_feeds() != Some(was) => {
-                known.of_feeds = Some(before);
-            }
-            Some(_) => {}
+        let EarlierRecords(records) = all.entry(place).or_default();
+        let asks_for =
+            |record: &RegistryEvent, feed| record.registered_feeds().is_some_and(|feeds| feeds.asks_for(feed));
+        let is_first = |feed| was.asks_for(feed) && !records.iter().any(|record| asks_for(record, feed));
+        if Feed::ALL.into_iter().any(is_first) {
+            records.push(before);
         }
     }
 }
@@ -95,8 +91,7 @@ impl EarlierRecords {
 mod tests {
     use super::*;
     use crate::model::dead_letter::{DeadLetter, Origin};
-    use crate::model::feed::Feed;
-    use crate::model::time::{UnixMillis, UnixTime};
+    use crate::model::time::UnixMillis;
     use crate::registry::discovered::DiscoveredPromoter;
     use crate::registry::record::{PromoterRecord, RegistryContent};
     use crate::registry::table::PromoterTable;
@@ -161,10 +156,14 @@ mod tests {
         assert_eq!(letters.len(), 100);
     }
 
-    /// Of records that were written at these seconds, with or without orders; nothing is a tombstone.
-    fn times(records: &[Option<(i64, bool)>]) -> (UnixTime, UnixTime) {
-        let record = |(seconds, with_orders): (i64, bool)| PromoterRecord {
-            feeds: Feed::ALL.into_iter().filter(|feed| *feed == Feed::Touches || with_orders).collect(),
+    const TOUCHES: &[Feed] = &[Feed::Touches];
+    const WITH_ORDERS: &[Feed] = &[Feed::Touches, Feed::Orders];
+    const ALL: &[Feed] = &[];
+
+    /// Since when each feed is asked for by records that were written at these seconds, with these feeds; nothing is a tombstone.
+    fn times(records: &[Option<(i64, &[Feed])>]) -> [i64; 3] {
+        let record = |(seconds, feeds): (i64, &[Feed])| PromoterRecord {
+            feeds: feeds.iter().copied().collect(),
             updated_at: UnixMillis(seconds * 1000),
             ..PromoterRecord::default()
         };
@@ -177,7 +176,7 @@ mod tests {
             }
             let merged = table.get(&Promoter::from_key("wx1/o1").unwrap()).unwrap();
             let since = merged.registered.unwrap();
-            (since.of_first(), since.of_feeds())
+            Feed::ALL.map(|feed| since.of_feed(feed).0)
         };
         let whole = times(events().collect());
         assert_eq!(times(compacted(events())), whole, "as where each is read by itself");
@@ -185,14 +184,33 @@ mod tests {
     }
 
     #[test]
-    fn since_when_a_promoter_is_registered_is_told_whatever_is_said_of_him_later() {
-        let at = |first, feeds| (UnixTime(first), UnixTime(feeds));
-        let (touches, more) = (|seconds| Some((seconds, false)), |seconds| Some((seconds, true)));
-        assert_eq!(times(&[touches(5)]), at(5, 5));
-        assert_eq!(times(&[touches(5), touches(9), touches(12)]), at(5, 5));
-        assert_eq!(times(&[touches(5), more(9)]), at(5, 9));
-        assert_eq!(times(&[touches(5), touches(7), more(9), more(12), more(15)]), at(5, 9));
-        assert_eq!(times(&[touches(5), None, touches(9), touches(12)]), at(9, 9));
-        assert_eq!(times(&[touches(5), touches(6), None, touches(9), more(12)]), at(9, 12));
+    fn since_when_a_feed_is_asked_for_is_told_whatever_is_said_of_its_promoter_later() {
+        let (touches, more) = (|at| Some((at, TOUCHES)), |at| Some((at, WITH_ORDERS)));
+        let (orders, all) = (|at| Some((at, &[Feed::Orders][..])), |at| Some((at, ALL)));
+        for (records, expected) in [
+            (&[touches(5)][..], [5, 5, 5]),
+            (&[touches(5), touches(9), touches(12)], [5, 12, 12]),
+            (&[touches(5), more(9)], [5, 9, 9]),
+            (&[touches(5), touches(7), more(9), more(12), more(15)], [5, 9, 15]),
+            // Each feed has its own.
+            (&[touches(5), more(9), all(12)], [5, 9, 12]),
+            (&[touches(5), more(9), all(12), all(20)], [5, 9, 12]),
+            // One that was not asked for in between had begun before.
+            (&[touches(5), orders(9), touches(12), all(20), touches(30)], [5, 9, 20]),
+            (&[all(5), touches(7), more(9)], [5, 5, 5]),
+            (&[touches(5), None, touches(9), touches(12)], [9, 12, 12]),
+            (&[more(5), touches(6), None, touches(9), more(12)], [9, 12, 12]),
+        ] {
+            assert_eq!(times(records), expected, "{records:?}");
+        }
+    }
+
+    #[test]
+    fn of_what_was_said_of_a_promoter_no_more_is_kept_than_his_feeds_need() {
+        let record = |number| {
+            let feeds: &[Feed] = [TOUCHES, WITH_ORDERS, &[Feed::Orders], ALL][number % 4usize];
+            said("o1", Some(PromoterRecord { feeds: feeds.iter().copied().collect(), ..PromoterRecord::default() }))
+        };
+        assert_eq!(compacted((0..10_000).map(record)).len(), 1 + Feed::ALL.len());
     }
 }

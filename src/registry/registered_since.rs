@@ -1,8 +1,10 @@
-//! Since when a promoter has been registered, in ten bytes: a registry holds one for each promoter.
+//! Since when a promoter has been registered, in twelve bytes: a registry holds one for each promoter.
 //!
 //! Whoever registers a promoter was answered then, and misses nothing from there on. What is said of him later (a tag, a pause and its
 //! end, the same once more) does not change that; only what was not asked for before is asked for then.
 
+use crate::model::feed::{Feed, PerFeed};
+use crate::model::feed_set::FeedSet;
 use crate::model::time::{UnixMillis, UnixTime};
 
 /// A moment in six bytes.
@@ -16,26 +18,33 @@ const MILLIS_MAX: i64 = (1 << 47) - 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RegisteredSince {
     updated_at: PackedMillis,
-    /// How many seconds before that the first of them was: 18 hours at most, of which an hour counts.
-    first_before: u16,
-    /// The same of the first from which on all name the feeds of the last.
-    feeds_before: u16,
+    /// How many seconds before that the first was that asks for the feed: 18 hours at most, of which an hour counts.
+    asked_for_before: PerFeed<u16>,
 }
+
+/// Of a feed that none of his records asks for.
+const NEVER: u16 = u16::MAX;
+const BEFORE_MAX: u16 = NEVER - 1;
 
 impl RegisteredSince {
     /// By a first record.
-    pub fn first(updated_at: UnixMillis) -> RegisteredSince {
-        RegisteredSince { updated_at: updated_at.into(), first_before: 0, feeds_before: 0 }
+    pub fn first(updated_at: UnixMillis, feeds: FeedSet) -> RegisteredSince {
+        let nothing = RegisteredSince { updated_at: updated_at.into(), asked_for_before: PerFeed::new(|_| NEVER) };
+        nothing.then(updated_at, feeds)
     }
 
-    /// By one more, which names the same feeds or others.
-    pub fn then(self, updated_at: UnixMillis, same_feeds: bool) -> RegisteredSince {
+    /// By one more.
+    pub fn then(self, updated_at: UnixMillis, feeds: FeedSet) -> RegisteredSince {
         let before = |earlier: UnixTime| {
-            let seconds = updated_at.as_seconds().0.saturating_sub(earlier.0).clamp(0, u16::MAX.into());
-            u16::try_from(seconds).unwrap_or(u16::MAX)
+            let seconds = updated_at.as_seconds().0.saturating_sub(earlier.0).clamp(0, BEFORE_MAX.into());
+            u16::try_from(seconds).unwrap_or(BEFORE_MAX)
         };
-        let feeds_before = if same_feeds { before(self.of_feeds()) } else { 0 };
-        RegisteredSince { updated_at: updated_at.into(), first_before: before(self.of_first()), feeds_before }
+        let asked_for_before = PerFeed::new(|feed| match self.asked_for_before[feed] {
+            NEVER if feeds.asks_for(feed) => 0,
+            NEVER => NEVER,
+            _ => before(self.of_feed(feed)),
+        });
+        RegisteredSince { updated_at: updated_at.into(), asked_for_before }
     }
 
     /// The last of them.
@@ -43,14 +52,11 @@ impl RegisteredSince {
         self.updated_at.into()
     }
 
-    /// The first of them.
-    pub fn of_first(self) -> UnixTime {
-        self.updated_at().as_seconds().minus(self.first_before.into())
-    }
-
-    /// The first from which on all name the feeds of the last.
-    pub fn of_feeds(self) -> UnixTime {
-        self.updated_at().as_seconds().minus(self.feeds_before.into())
+    /// The first that asks for the feed; the last where none does. Whatever the others ask for: a feed that had begun with the first
+    /// would have gone on from its cursor.
+    pub fn of_feed(self, feed: Feed) -> UnixTime {
+        let before = self.asked_for_before[feed];
+        self.updated_at().as_seconds().minus(if before == NEVER { 0 } else { before.into() })
     }
 }
 
@@ -88,19 +94,23 @@ mod tests {
     }
 
     #[test]
-    fn who_is_told_of_again_was_registered_first_and_feeds_that_come_later_do_then() {
-        let tagged = RegisteredSince::first(AT).then(seconds_later(10), true);
+    fn who_is_told_of_again_was_registered_first_and_each_feed_is_asked_for_when_it_is() {
+        let (touches, more) = (FeedSet::from_iter([Feed::Touches]), FeedSet::from_iter([Feed::Touches, Feed::Orders]));
+        let tagged = RegisteredSince::first(AT, touches).then(seconds_later(10), touches);
         let at = AT.as_seconds();
-        assert_eq!((tagged.of_first(), tagged.of_feeds(), tagged.updated_at()), (at, at, seconds_later(10)));
-        let more = tagged.then(seconds_later(30), false).then(seconds_later(35), true);
-        assert_eq!((more.of_first(), more.of_feeds()), (at, at.plus(30)));
+        assert_eq!((tagged.of_feed(Feed::Touches), tagged.updated_at()), (at, seconds_later(10)));
+        let more = tagged.then(seconds_later(30), more).then(seconds_later(35), FeedSet::default());
+        assert_eq!(Feed::ALL.map(|feed| more.of_feed(feed)), [at, at.plus(30), at.plus(35)]);
+        let fewer = more.then(seconds_later(40), touches).then(seconds_later(45), FeedSet::default());
+        assert_eq!(Feed::ALL.map(|feed| fewer.of_feed(feed)), [at, at.plus(30), at.plus(35)], "asked for before");
     }
 
     #[test]
     fn a_clock_that_is_set_back_and_a_day_lose_no_order() {
-        let earlier = RegisteredSince::first(AT).then(seconds_later(-5), true);
-        assert_eq!((earlier.of_first(), earlier.of_feeds()), (AT.as_seconds().minus(5), AT.as_seconds().minus(5)));
-        let day_later = RegisteredSince::first(AT).then(seconds_later(86_400), true);
-        assert_eq!(day_later.of_first(), AT.as_seconds().plus(86_400 - i64::from(u16::MAX)));
+        let feeds = FeedSet::default();
+        let earlier = RegisteredSince::first(AT, feeds).then(seconds_later(-5), feeds);
+        assert_eq!(earlier.of_feed(Feed::Orders), AT.as_seconds().minus(5));
+        let day_later = RegisteredSince::first(AT, feeds).then(seconds_later(86_400), feeds);
+        assert_eq!(day_later.of_feed(Feed::Orders), AT.as_seconds().plus(86_400 - i64::from(BEFORE_MAX)));
     }
 }

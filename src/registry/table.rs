@@ -249,8 +249,8 @@ impl Entry {
                 self.registration = if record.is_some() { Registration::Record } else { Registration::Tombstone };
                 let PromoterRecord { feeds, start_from, paused, tags, updated_at } = record.unwrap_or_default();
                 self.registered_since = match was_registered {
-                    true => self.registered_since.then(updated_at, feeds == self.registered_feeds),
-                    false => RegisteredSince::first(updated_at),
+                    true => self.registered_since.then(updated_at, feeds),
+                    false => RegisteredSince::first(updated_at, feeds),
                 };
                 self.registered_feeds = feeds;
                 self.registered_start = start_from.into();

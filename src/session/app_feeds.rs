@@ -4,7 +4,7 @@ use super::{FeedPlan, PolledPromoter};
 use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
-use crate::model::time::UnixTime;
+use crate::registry::registered_since::RegisteredSince;
 
 /// How an app's feeds are polled for a promoter of whom nothing else is said.
 #[derive(Clone, Copy, Debug)]
@@ -26,15 +26,13 @@ impl AppFeeds {
     ) -> PolledPromoter {
         let start_from = start_from.into();
         let begun = |plan: FeedPlan| FeedPlan { start_from: start_from.unwrap_or(plan.start_from), ..plan };
-        let is_wanted = |feed: Feed| only.is_empty() || only.contains(feed);
         let refunds = begun(self.refunds);
         PolledPromoter {
             promoter,
-            feeds: PerFeed::new(|feed| self.polled[feed].filter(|_| is_wanted(feed)).map(begun)),
+            feeds: PerFeed::new(|feed| self.polled[feed].filter(|_| only.asks_for(feed)).map(begun)),
             refunds_lateness: refunds.settings.lateness,
             refunds_start: refunds.start_from,
-            registered_at: UnixTime(0).into(),
-            feeds_since: UnixTime(0).into(),
+            registered: RegisteredSince::default(),
         }
     }
 

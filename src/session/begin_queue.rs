@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::begin_times::BeginTimes;
 use super::polled_promoter::PolledPromoter;
 use crate::commit::totals::IdleStarts;
-use crate::model::feed::{Feed, StartFrom};
+use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::promoter::Promoter;
 use crate::model::state::Cursors;
 use crate::model::time::UnixTime;
@@ -92,16 +92,15 @@ impl WaitingPromoter {
         WaitingPromoter { promoter, since: told, told_later: 0 }
     }
 
-    /// Where his feeds without a cursor begin that begin "now", where clocks tell `now`.
+    /// Where each of his feeds without a cursor begins that begins "now", where clocks tell `now`.
     ///
-    /// Where the registry's first record of him was written, or, where another feed of his has begun, the first that names his feeds:
-    /// whoever wrote it was answered then, and what is said of him later, or happens to instances until one of them begins with him, is
-    /// nothing to him. But not behind when he was told of, should the writer's clock be ahead, nor long before: a record that was copied
+    /// Where the registry's first record of him was written that asks for it: whoever wrote it was answered then, and what is said of him
+    /// later, or happens to instances until one of them begins with him, is nothing to him. But not behind when he was told of, should the writer's clock be ahead, nor long before: a record that was copied
     /// from another cluster is no reason to publish its past.
     ///
     /// Else, and where that is later, at the time that is kept of him; but not where he has begun behind that, with another instance:
     /// what he has no cursor of, he was given later.
-    pub fn begins_at(&self, cursors: &Cursors, now: UnixTime) -> UnixTime {
+    pub fn begins_at(&self, cursors: &Cursors, now: UnixTime) -> PerFeed<UnixTime> {
         let since = moment(self.since, now);
         let told = since.plus(self.told_later.into());
         let has_begun_behind = Feed::ALL.into_iter().any(|feed| {
@@ -109,10 +108,10 @@ impl WaitingPromoter {
             begins_now && cursors[feed].is_some_and(|cursor| cursor.polled && cursor.start > since.plus(CLOCKS_APART))
         });
         let kept = if has_begun_behind { told } else { since };
-        let has_begun = Feed::ALL.into_iter().any(|feed| cursors[feed].is_some_and(|cursor| cursor.polled));
-        let PolledPromoter { registered_at, feeds_since, .. } = self.promoter;
-        let registered = UnixTime::from(if has_begun { feeds_since } else { registered_at });
-        if registered >= told.minus(REGISTERED_AGO_MAX) { registered.min(kept) } else { kept }
+        PerFeed::new(|feed| {
+            let asked_for = self.promoter.registered.of_feed(feed);
+            if asked_for >= told.minus(REGISTERED_AGO_MAX) { asked_for.min(kept) } else { kept }
+        })
     }
 }
 
@@ -153,22 +152,27 @@ impl BeginQueue {
 mod tests {
     use super::*;
     use crate::model::cursor::Cursor;
-    use crate::model::feed::PerFeed;
+    use crate::model::feed_set::FeedSet;
     use crate::model::pacing::PollSettings;
+    use crate::model::time::UnixMillis;
+    use crate::registry::registered_since::RegisteredSince;
     use crate::session::polled_promoter::FeedPlan;
 
     const NOW: UnixTime = UnixTime(1_700_000_000);
 
+    fn millis(time: UnixTime) -> UnixMillis {
+        UnixMillis(time.0 * 1000)
+    }
+
     /// Told of now, where a time of 100 seconds ago is kept of him.
-    async fn waiting(registered_at: UnixTime, feeds_since: UnixTime) -> WaitingPromoter {
+    async fn waiting(registered: RegisteredSince) -> WaitingPromoter {
         let every = Duration::from_secs(60);
         let settings = PollSettings { every, idle_every: every, lateness: 600 };
         let plan = Some(FeedPlan { settings, start_from: StartFrom::Now });
         let feeds = PerFeed { touches: plan, orders: plan, ..PerFeed::default() };
         let promoter = Promoter::from_key("wx1/o1").unwrap();
         let (refunds_lateness, refunds_start) = (600, StartFrom::Now);
-        let (registered_at, feeds_since) = (registered_at.into(), feeds_since.into());
-        let promoter = PolledPromoter { promoter, feeds, refunds_lateness, refunds_start, registered_at, feeds_since };
+        let promoter = PolledPromoter { promoter, feeds, refunds_lateness, refunds_start, registered };
         let (times, since) = (BeginTimes::default(), Instant::now());
         times.keep([(promoter.promoter.clone(), since)]);
         tokio::time::sleep(Duration::from_secs(100)).await;
@@ -179,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_begun_elsewhere_behind_the_time_that_is_kept_of_him_begins_another_feed_when_it_was_told() {
-        let waiting = waiting(UnixTime(0), UnixTime(0)).await;
+        let waiting = waiting(RegisteredSince::default()).await;
         let begun = |cursor| Cursors { touches: Some(cursor), ..Cursors::default() };
         let kept = NOW.minus(100);
         for (cursors, begins_at) in [
@@ -190,7 +194,7 @@ mod tests {
             // What is only remembered was begun by nobody.
             (begun(Cursor::memory(kept.plus(3))), kept),
         ] {
-            assert_eq!(waiting.begins_at(&cursors, NOW), begins_at, "{cursors:?}");
+            assert_eq!(waiting.begins_at(&cursors, NOW).orders, begins_at, "{cursors:?}");
         }
     }
 
@@ -204,17 +208,19 @@ mod tests {
             (kept.plus(1), kept),
             (NOW.plus(60), kept),
         ] {
-            let waiting = waiting(registered_at, NOW.minus(50)).await;
-            assert_eq!(waiting.begins_at(&Cursors::default(), NOW), begins_at, "{registered_at}");
+            let waiting = waiting(RegisteredSince::first(millis(registered_at), FeedSet::default())).await;
+            assert_eq!(waiting.begins_at(&Cursors::default(), NOW).touches, begins_at, "{registered_at}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_feed_that_comes_later_begins_where_it_was_asked_for_and_the_first_where_he_was_registered() {
         let (first, later) = (NOW.minus(900), NOW.minus(300));
-        let waiting = waiting(first, later).await;
-        assert_eq!(waiting.begins_at(&Cursors::default(), NOW), first);
+        let touches = RegisteredSince::first(millis(first), FeedSet::from_iter([Feed::Touches]));
+        let waiting = waiting(touches.then(millis(later), FeedSet::from_iter([Feed::Touches, Feed::Orders]))).await;
+        let begins_at = waiting.begins_at(&Cursors::default(), NOW);
+        assert_eq!((begins_at.touches, begins_at.orders), (first, later));
         let begun = Cursors { touches: Some(Cursor::begin(Feed::Touches, first)), ..Cursors::default() };
-        assert_eq!(waiting.begins_at(&begun, NOW), later);
+        assert_eq!(waiting.begins_at(&begun, NOW).orders, later);
     }
 }

@@ -12,7 +12,7 @@ use super::polled_promoter::{PolledPromoter, start_time};
 use crate::commit::queue::{Closed, WriteOutcome, WriteSender};
 use crate::model::age::{AgeLimit, AgeLimits};
 use crate::model::cursor::Cursor;
-use crate::model::feed::{Feed, StartFrom};
+use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::Pacing;
 use crate::model::promoter::Promoter;
 use crate::model::queued_write::QueuedWrite;
@@ -61,15 +61,15 @@ impl Beginning {
     }
 
     /// Adds the first cursors that a promoter lacks beside the `cursors` it has, and the feeds to poll. Where a feed begins
-    /// "now" that is `now`; or when another one began to meet its facts, for what that would have met must not be lost.
-    pub fn add(&mut self, promoter: &PolledPromoter, cursors: Cursors, now: UnixTime) {
+    /// "now" that is its `now`; or when another one began to meet its facts, for what that would have met must not be lost.
+    pub fn add(&mut self, promoter: &PolledPromoter, cursors: Cursors, now: &PerFeed<UnixTime>) {
         let mut begin = |feed: Feed, cursor: Cursor| {
             self.first_cursors.push((promoter.promoter.clone(), feed, cursor));
             cursor
         };
         let refunds_met = promoter.meets_refunds();
         if promoter.begins_memory(&cursors) {
-            begin(Feed::Refunds, Cursor::memory(start_time(promoter.refunds_start, now)));
+            begin(Feed::Refunds, Cursor::memory(start_time(promoter.refunds_start, now.orders)));
         }
         let refunds_lateness = promoter.refunds_lateness.max(REFUNDS_MEMORY);
         for feed in Feed::ALL {
@@ -78,7 +78,7 @@ impl Beginning {
             let (cursor, begins) = match cursors[feed] {
                 Some(cursor) if cursor.polled => (cursor, false),
                 Some(memory) => (begin(feed, Cursor::begin_with(memory, feed, start(memory.start))), true),
-                None => (begin(feed, Cursor::begin(feed, start(now))), true),
+                None => (begin(feed, Cursor::begin(feed, start(now[feed]))), true),
             };
             let refunds_lateness = (feed == Feed::Orders && refunds_met).then_some(refunds_lateness);
             let settings = FeedSettings { poll: plan.settings, refunds_lateness };
@@ -98,13 +98,13 @@ pub(crate) fn too_early(
     promoter: &PolledPromoter,
     cursors: Cursors,
     limits: &AgeLimits,
-    now: UnixTime,
+    now: &PerFeed<UnixTime>,
 ) -> Option<String> {
     let mut beginning = Beginning::default();
     beginning.add(promoter, cursors, now);
     let mut begun = beginning.first_cursors.iter().filter(|(.., cursor)| cursor.polled);
     begun.find_map(|(promoter, feed, cursor)| {
-        let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, now)?;
+        let AgeLimit { seconds, set_by, consequence } = limits.passed(*feed, cursor.start, now[*feed])?;
         Some(format!(
             "the {feed} of {promoter} begin at {} by their start_from, and {set_by} than {seconds} s: {consequence}. \
              Change that setting, or start_from",

@@ -5,7 +5,8 @@ use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::pacing::PollSettings;
 use crate::model::promoter::Promoter;
 use crate::model::state::Cursors;
-use crate::model::time::{PackedTime, UnixTime};
+use crate::model::time::UnixTime;
+use crate::registry::registered_since::RegisteredSince;
 
 /// What is polled for one promoter.
 #[derive(Clone, Debug)]
@@ -16,10 +17,8 @@ pub(crate) struct PolledPromoter {
     /// Of refunds, in seconds, whether they are polled or not: orders meet refunds too.
     pub refunds_lateness: i64,
     pub refunds_start: StartFrom,
-    /// When the registry's first record of him was written, since it had none, by the clock of whoever wrote it; 1970 where it has none.
-    pub registered_at: PackedTime,
-    /// The same of the first from which on all name the feeds of the last.
-    pub feeds_since: PackedTime,
+    /// Of 1970 where the registry has no record of him.
+    pub registered: RegisteredSince,
 }
 
 /// How one feed is polled, and where it begins if it never was.

@@ -301,10 +301,10 @@ impl PromotersFollower<'_> {
             let begun = waiting.begins_at(&cursors, now);
             if !self.is_clock_known && promoter.begins_now(&cursors) {
                 self.awaiting_clock.insert(promoter.promoter.clone(), waiting);
-            } else if let Some(reason) = too_early(promoter, cursors, &self.context.age_limits, begun) {
+            } else if let Some(reason) = too_early(promoter, cursors, &self.context.age_limits, &begun) {
                 tracing::warn!(app = %self.app.app, promoter = %promoter.promoter, reason, "promoter is not polled");
             } else {
-                beginning.add(promoter, cursors, begun);
+                beginning.add(promoter, cursors, &begun);
             }
         }
         Ok(beginning)

@@ -28,6 +28,7 @@ use crate::commit::log::{Ended, OpenError, OwnershipChange, RestoredShard, Shard
 use crate::commit::log_state::until;
 use crate::commit::queue::Closed;
 use crate::commit::under_way::{UnderWay, under_way};
+use crate::model::feed::PerFeed;
 use crate::model::queued_write::QueuedWrite;
 use crate::model::shard::{AssignedShard, Shard};
 use crate::model::state::State;
@@ -354,7 +355,8 @@ impl<'a> ShardCoordinator<'a> {
                 if !self.promoters.begins_as_configured(*assigned, &promoter.promoter) {
                     return None;
                 }
-                too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits, app.client.now())
+                let now = PerFeed::new(|_| app.client.now());
+                too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits, &now)
             })
         })
     }

@@ -334,9 +334,5 @@ fn app_of(apps: &[PolledApp], promoter: &Promoter) -> Option<usize> {
 /// The promoter as its app polls it, unless it is paused.
 fn polled(app: &PolledApp, promoter: &Promoter, named: DescribedPromoter) -> Option<PolledPromoter> {
     let DescribedPromoter { effective: EffectivePromoter { feeds, start_from, is_paused }, registered } = named;
-    (!is_paused).then(|| PolledPromoter {
-        registered_at: registered.of_first().into(),
-        feeds_since: registered.of_feeds().into(),
-        ..app.feeds.polled_for(promoter.clone(), feeds, start_from)
-    })
+    (!is_paused).then(|| PolledPromoter { registered, ..app.feeds.polled_for(promoter.clone(), feeds, start_from) })
 }

@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-/// Cargo's target directory: the one above the running program that bears cargo's mark.
+/// What cargo leaves in its target directory: the first only in one that it makes itself, and not where something else stands there
+/// before the first build.
+const MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
+
+/// Cargo's target directory: the one above the running program that bears one of cargo's marks.
 pub fn target() -> Result<PathBuf> {
     let program = std::env::current_exe().context("the running program is nowhere")?;
-    let marked = program.ancestors().find(|path| path.join("CACHEDIR.TAG").is_file());
+    let is_marked = |path: &&Path| MARKS.iter().any(|mark| path.join(mark).is_file());
+    let marked = program.ancestors().find(is_marked);
     Ok(marked.context("the running program is not in a target directory of cargo")?.to_owned())
 }
 

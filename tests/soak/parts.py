@@ -13,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+# What cargo leaves there: the first only in one that it makes itself, and not where one of these scripts came before it.
+TARGET_MARKS = ("CACHEDIR.TAG", ".rustc_info.json")
 
 
 def enter_environment(home=TARGET / "soak-python", requirements=Path(__file__).with_name("requirements.txt")):
@@ -123,8 +125,8 @@ class World:
 
     def begin_broker(self):
         # Where the jars are kept. The broker would say so, too, in a log of which only a backtrace's end may be shown.
-        if not any((above / "CACHEDIR.TAG").is_file() for above in self.broker_binary.parents):
-            raise SystemExit(f"{self.broker_binary} has to stand in a target directory, which cargo marks by CACHEDIR.TAG")
+        if not any((above / mark).is_file() for above in self.broker_binary.parents for mark in TARGET_MARKS):
+            raise SystemExit(f"{self.broker_binary} has to stand in a target directory, which cargo marks by one of {TARGET_MARKS}")
         self.bootstrap = self.start_broker("broker")
 
     def start_broker(self, name):

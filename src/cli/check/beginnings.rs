@@ -3,17 +3,19 @@
 use super::finding::{Finding, Verdict};
 use crate::clock;
 use crate::model::age::AgeLimits;
+use crate::model::feed::PerFeed;
 use crate::model::state::Cursors;
 use crate::session::{AppSettings, too_early};
 
 /// Of each app the first promoter who may not.
 pub fn findings(apps: &[AppSettings], limits: &AgeLimits) -> Vec<Finding> {
     let now = clock::now().as_seconds();
+    let now = PerFeed::new(|_| now);
     let of_app = |app: &AppSettings| {
         let mut polled = app.promoters.iter().map(|(promoter, configured)| {
             app.feeds.polled_for(promoter.clone(), configured.feeds, configured.start_from)
         });
-        let reason = polled.find_map(|promoter| too_early(&promoter, Cursors::default(), limits, now))?;
+        let reason = polled.find_map(|promoter| too_early(&promoter, Cursors::default(), limits, &now))?;
         Some(Finding::new(app.client.app_id.as_str(), Verdict::Wrong, reason))
     };
     apps.iter().filter_map(of_app).collect()
