@@ -27,7 +27,7 @@ MAGIC, CONFLUENT = b"\xc3\x01", b"\x00"
 def by_fingerprint():
     """The schemas by what stands behind the magic of each value: their fingerprint, least significant byte first."""
     schemas = {}
-    for path in (Path(__file__).parent.parent / "schemas").glob("*.avsc"):
+    for path in (Path(__file__).resolve().parent.parent / "schemas").glob("*.avsc"):
         schema = load_schema(path)
         schemas[bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))] = schema
     return schemas

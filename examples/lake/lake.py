@@ -172,10 +172,13 @@ def query(options):
 def erase(options):
     """Deletes the rows of a user, the snapshots that still have them, and the files that nobody refers to any more. Nobody's rows are 1: a slip in
     the id, or another pseudonym, must not look as if somebody had been erased."""
+    if not options.warehouse.is_dir():
+        print(f"{options.warehouse} is no directory", file=sys.stderr, flush=True)
+        return 1
     lake, erased = catalog(options.warehouse), 0
     for name in TABLES:
         rows = erase_from(lake, name, options.user)
-        removed = remove_unused(open_table(lake, name))
+        removed = remove_unused(lake, name)
         print(f"{name}: {rows} rows erased; {removed} files removed", file=sys.stderr, flush=True)
         erased += rows
     if not erased:
@@ -214,18 +217,26 @@ def expire_older(table):
         table.maintenance.expire_snapshots().by_ids(older).commit()
 
 
-def remove_unused(table):
-    """Files of data and of metadata that the table does not refer to any more, and that are older than any commit under way takes."""
+def remove_unused(lake, name):
+    """How many files of data and of metadata were removed, to which the table does not refer any more. One that is younger than any commit
+    under way takes may belong to such a commit: it is waited for until it does, or is old enough."""
+    unused = unused_files(open_table(lake, name))
+    youngest = max((path.stat().st_mtime for path in unused), default=0)
+    time.sleep(max(0, youngest + 2 * BATCH_SECONDS - time.time()))
+    stale = unused & unused_files(open_table(lake, name))
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
+
+
+def unused_files(table):
     used = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
     for snapshot in table.snapshots():
         used |= {snapshot.manifest_list, *(manifest.manifest_path for manifest in snapshot.manifests(table.io))}
     used |= set(table.inspect.all_files()["file_path"].to_pylist())
     used = {path.removeprefix("file://") for path in used}
-    stale = [path for path in Path(table.location().removeprefix("file://")).rglob("*")
-             if path.is_file() and str(path) not in used and path.stat().st_mtime < time.time() - 2 * BATCH_SECONDS]
-    for path in stale:
-        path.unlink()
-    return len(stale)
+    files = Path(table.location().removeprefix("file://")).rglob("*")
+    return {path for path in files if path.is_file() and str(path) not in used}
 
 
 def main():
