@@ -15,7 +15,6 @@ use crate::avro::schema_registry::SchemaRegistrySettings;
 use crate::config::{Config, RequestClientConfig, RequestSettings};
 use crate::kafka::client::settings::Settings;
 use crate::kafka::inspection::Inspection;
-use crate::telemetry::log;
 use crate::text::counted;
 
 mod admin_port;
@@ -52,7 +51,7 @@ pub fn run(path: &Path, options: &CheckOptions) -> Result<(), Failure> {
         Report::new(configuration(path).0)
     } else {
         let runtime = super::runtime()?;
-        let report = runtime.block_on(everything(path, options.timeout))?;
+        let report = runtime.block_on(everything(path, options.timeout));
         // What was given up on may still wait for brokers; nobody waits for it.
         runtime.shutdown_background();
         report
@@ -90,15 +89,11 @@ fn brokers(
     Some((client.kafka, client.schema_registry, client.requests))
 }
 
-/// # Errors
-/// Where nothing can be logged.
-async fn everything(path: &Path, timeout: Duration) -> anyhow::Result<Report> {
+async fn everything(path: &Path, timeout: Duration) -> Report {
     let (mut findings, config) = configuration(path);
-    // What a reading waits for is said while it waits.
-    config.as_ref().map_or(Ok(()), |config| log::start(&config.log))?;
     // What is wrong with an app keeps nobody from asking the brokers.
     let Some((kafka, schema_registry, requests)) = brokers(path, config.as_ref()) else {
-        return Ok(Report::new(findings));
+        return Report::new(findings);
     };
     let listen = config.as_ref().and_then(|config| config.admin.listen);
     let (apps, http) = config.map(|config| (config.apps, config.http)).unzip();
@@ -125,5 +120,5 @@ async fn everything(path: &Path, timeout: Duration) -> anyhow::Result<Report> {
     findings.extend(port.into_iter().chain(brokers.findings).chain(registry).chain(schemas).chain(begun_too_early));
     let mut report = Report::new(findings);
     checked_apps.into_iter().for_each(|app| report.add_app(app));
-    Ok(report)
+    report
 }
