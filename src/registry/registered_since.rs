@@ -29,7 +29,7 @@ const BEFORE_MAX: u16 = NEVER - 1;
 impl RegisteredSince {
     /// By a first record.
     pub fn first(updated_at: UnixMillis, feeds: FeedSet) -> RegisteredSince {
-        let nothing = RegisteredSince { updated_at: updated_at.into(), asked_for_before: PerFeed::new(|_| NEVER) };
+        let nothing = RegisteredSince { updated_at: updated_at.into(), asked_for_before: PerFeed::of_each(NEVER) };
         nothing.then(updated_at, feeds)
     }
 

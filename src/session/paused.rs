@@ -42,8 +42,7 @@ impl PausedPromoters {
         let Some(index) = apps.iter().position(|app| app.app.is_of(promoter)) else { return };
         let counts = self.0.entry(index).or_default();
         let would_be_polled = |effective: EffectivePromoter, feed: Feed| {
-            let only = effective.feeds;
-            apps[index].feeds.polled[feed].is_some() && (only.is_empty() || only.contains(feed))
+            apps[index].feeds.polled[feed].is_some() && effective.feeds.asks_for(feed)
         };
         for feed in Feed::ALL {
             counts[feed] += usize::from(after.is_some_and(|after| would_be_polled(after, feed)));

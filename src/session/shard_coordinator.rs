@@ -355,7 +355,7 @@ impl<'a> ShardCoordinator<'a> {
                 if !self.promoters.begins_as_configured(*assigned, &promoter.promoter) {
                     return None;
                 }
-                let now = PerFeed::new(|_| app.client.now());
+                let now = PerFeed::of_each(app.client.now());
                 too_early(promoter, state.cursors(&promoter.promoter), &self.context.age_limits, &now)
             })
         })

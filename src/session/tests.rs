@@ -177,7 +177,7 @@ async fn a_stop_before_the_first_cursors_are_durable_polls_nothing() {
 fn the_memory_of_refunds_that_orders_keep_is_no_first_cursor_of_theirs() {
     let begun = |promoter: &PolledPromoter, state: &State| {
         let mut beginning = Beginning::default();
-        beginning.add(promoter, state.cursors(&promoter.promoter), &PerFeed::new(|_| NOW));
+        beginning.add(promoter, state.cursors(&promoter.promoter), &PerFeed::of_each(NOW));
         beginning
     };
     let orders = Some(plan(StartFrom::Now));
@@ -294,7 +294,7 @@ fn a_feed_that_begins_before_what_its_topic_keeps_is_told_before_its_first_curso
     let limits = AgeLimits(PerEventTopic::new(|_| limits.clone()));
     let told_of = |promoter: PolledPromoter| {
         let now = pipeline(&upstream, promoter.clone()).apps[0].client.now();
-        too_early(&promoter, Cursors::default(), &limits, &PerFeed::new(|_| now))
+        too_early(&promoter, Cursors::default(), &limits, &PerFeed::of_each(now))
     };
     let told = |start_from| told_of(promoter(touches_only(plan(start_from))));
     let reason = told(StartFrom::At(day_before(60))).unwrap();

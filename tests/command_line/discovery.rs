@@ -67,7 +67,7 @@ fn whom_the_list_names_is_registered_once_and_whoever_is_removed_stays_so_until_
     assert_eq!(counted(&place, &[]), first);
     let again = counts([("listed", PROMOTERS + 1), ("not_authorised", 1), ("unchanged", PROMOTERS)]);
     assert_eq!(counted(&place, &["--remove"]), again);
-    // Of one in ten the list tells no role, and who that is does not stay.
+    // Of one in ten the list tells no role, and who that is changes with what merchants edit.
     let (id, row) = place.listed().into_iter().find(|(_, row)| row["tags"]["source"] == "discovery").unwrap();
     assert_eq!((&row["state"], &row["sources"]), (&"polled".into(), &serde_json::json!(["discovery"])));
 

@@ -5,9 +5,8 @@
     python3 tests/generated/run.py --only go,java
 
 Starts a real Kafka, a real schema registry, the simulated upstream, and the connector twice: once with the registry, once without it. Reads
-all topics as bytes, and has them decoded by a program in each
-language that knows the schemas by its generated classes alone. What it finds in each field must be what fastavro finds by the schemas
-themselves; orders are decoded by the lines that docs/consuming.md shows. Then the classes are generated from schemas with planted faults, and it fails where one is not found.
+all topics as bytes, and has them decoded by a program in each language that knows the schemas by its generated classes alone. What it
+finds in each field must be what fastavro finds by the schemas themselves; orders are decoded by the lines that docs/consuming.md shows. Then the classes are generated from schemas with planted faults, and it fails where one is not found.
 
 Needs Rust, Java 17, Maven, Go 1.26, Node 20 with npm, and Python 3.11, or later; packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.

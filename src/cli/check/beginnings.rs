@@ -9,8 +9,7 @@ use crate::session::{AppSettings, too_early};
 
 /// Of each app the first promoter who may not.
 pub fn findings(apps: &[AppSettings], limits: &AgeLimits) -> Vec<Finding> {
-    let now = clock::now().as_seconds();
-    let now = PerFeed::new(|_| now);
+    let now = PerFeed::of_each(clock::now().as_seconds());
     let of_app = |app: &AppSettings| {
         let mut polled = app.promoters.iter().map(|(promoter, configured)| {
             app.feeds.polled_for(promoter.clone(), configured.feeds, configured.start_from)
