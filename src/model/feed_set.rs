@@ -42,6 +42,11 @@ impl FeedSet {
         self.is_empty() || self.contains(feed)
     }
 
+    /// Whether facts of the feed are published for who asks for these: orders meet refunds, too.
+    pub fn brings(self, feed: Feed) -> bool {
+        self.asks_for(feed) || (feed == Feed::Refunds && self.contains(Feed::Orders))
+    }
+
     /// In the order of [`Feed::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Feed> {
         Feed::ALL.into_iter().filter(move |feed| self.contains(*feed))

@@ -8,8 +8,10 @@ use hashbrown::HashTable;
 
 use super::event::RegistryEvent;
 use super::record::RegistryKey;
+use super::registered_since::still_counts;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
+use crate::model::time::UnixTime;
 
 /// What all dead letters may hold together, in bytes: those beyond it tell the length and the hash of theirs alone.
 const RAW_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -64,26 +66,37 @@ impl CompactedEvents {
     }
 }
 
-/// What was said of a promoter before the last, since he was not registered: the records that ask for a feed first, so as many at most
-/// as there are feeds.
+/// What was said of a promoter before the last, since he was not registered: the records that tell since when a feed is asked for, so as
+/// many at most as there are feeds.
 #[derive(Default)]
 struct EarlierRecords(Vec<RegistryEvent>);
 
 impl EarlierRecords {
     /// Keeps what is still to be told of `before`, whose place `last` has taken.
     fn keep(all: &mut HashMap<usize, EarlierRecords>, place: usize, before: RegistryEvent, last: &RegistryEvent) {
-        let (Some(was), Some(_)) = (before.registered_feeds(), last.registered_feeds()) else {
+        if before.registering().is_none() || last.registering().is_none() {
             // A tombstone, or what is no record of a promoter's own.
             all.remove(&place);
             return;
-        };
-        let EarlierRecords(records) = all.entry(place).or_default();
-        let asks_for =
-            |record: &RegistryEvent, feed| record.registered_feeds().is_some_and(|feeds| feeds.asks_for(feed));
-        let is_first = |feed| was.asks_for(feed) && !records.iter().any(|record| asks_for(record, feed));
-        if Feed::ALL.into_iter().any(is_first) {
-            records.push(before);
         }
+        let EarlierRecords(records) = all.entry(place).or_default();
+        records.push(before);
+        let telling = Feed::ALL.map(|feed| Self::telling(records, feed));
+        let mut index = 0..;
+        records.retain(|_| telling.contains(&index.next()));
+    }
+
+    /// Which of them tells since when the feed is asked for, as [`RegisteredSince`](super::registered_since::RegisteredSince) reads them.
+    fn telling(records: &[RegistryEvent], feed: Feed) -> Option<usize> {
+        let mut telling: Option<(usize, UnixTime)> = None;
+        for (index, record) in records.iter().enumerate() {
+            let Some(record) = record.registering().filter(|record| record.feeds.brings(feed)) else { continue };
+            let written = record.updated_at.as_seconds();
+            if telling.is_none_or(|(_, at)| !still_counts(at, written)) {
+                telling = Some((index, written));
+            }
+        }
+        telling.map(|(index, _)| index)
     }
 }
 
@@ -191,13 +204,20 @@ mod tests {
             (&[touches(5)][..], [5, 5, 5]),
             (&[touches(5), touches(9), touches(12)], [5, 12, 12]),
             (&[touches(5), more(9)], [5, 9, 9]),
-            (&[touches(5), touches(7), more(9), more(12), more(15)], [5, 9, 15]),
+            (&[touches(5), touches(7), more(9), more(12), more(15)], [5, 9, 9]),
             // Each feed has its own.
-            (&[touches(5), more(9), all(12)], [5, 9, 12]),
-            (&[touches(5), more(9), all(12), all(20)], [5, 9, 12]),
+            (&[touches(5), more(9), all(12)], [5, 9, 9]),
+            (&[touches(5), more(9), all(12), all(20)], [5, 9, 9]),
             // One that was not asked for in between had begun before.
-            (&[touches(5), orders(9), touches(12), all(20), touches(30)], [5, 9, 20]),
+            (&[touches(5), orders(9), touches(12), all(20), touches(30)], [5, 9, 9]),
             (&[all(5), touches(7), more(9)], [5, 5, 5]),
+            // Orders meet refunds.
+            (&[orders(5), all(9), all(12)], [9, 5, 5]),
+            (&[touches(5), orders(9), all(12), touches(15)], [5, 9, 9]),
+            // What is asked for again after more than an hour, and what an old record says between them.
+            (&[all(5), touches(3000), more(4000), touches(4500)], [4000, 4000, 4000]),
+            (&[all(5), touches(3700), touches(4500)], [3700, 5, 5]),
+            (&[all(9000), touches(5), touches(9010)], [9000, 9000, 9000]),
             (&[touches(5), None, touches(9), touches(12)], [9, 12, 12]),
             (&[more(5), touches(6), None, touches(9), more(12)], [9, 12, 12]),
         ] {
@@ -208,7 +228,7 @@ mod tests {
     #[test]
     fn of_what_was_said_of_a_promoter_no_more_is_kept_than_his_feeds_need() {
         let record = |number| {
-            let feeds: &[Feed] = [TOUCHES, WITH_ORDERS, &[Feed::Orders], ALL][number % 4usize];
+            let feeds: &[Feed] = [&[Feed::Refunds], TOUCHES, &[Feed::Orders], ALL][number % 4usize];
             said("o1", Some(PromoterRecord { feeds: feeds.iter().copied().collect(), ..PromoterRecord::default() }))
         };
         assert_eq!(compacted((0..10_000).map(record)).len(), 1 + Feed::ALL.len());

@@ -2,9 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::record::{RegistryContent, RegistryKey};
+use super::record::{PromoterRecord, RegistryContent, RegistryKey};
 use crate::model::dead_letter::DeadLetter;
-use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
 
 /// The reason of a record that stands in a partition where nobody looks for its promoter.
@@ -44,10 +43,10 @@ impl RegistryEvent {
         }
     }
 
-    /// The feeds that it names, where it registers a promoter.
-    pub(super) fn registered_feeds(&self) -> Option<FeedSet> {
+    /// The record that registers a promoter.
+    pub(super) fn registering(&self) -> Option<&PromoterRecord> {
         match self {
-            RegistryEvent::Said { content: RegistryContent::Record(Some(record)), .. } => Some(record.feeds),
+            RegistryEvent::Said { content: RegistryContent::Record(record), .. } => record.as_ref(),
             RegistryEvent::Said { .. } | RegistryEvent::Unreadable { .. } => None,
         }
     }

@@ -19,8 +19,6 @@ use crate::poll::polled_feeds::PolledFeed;
 /// How many promoters begin together at most. Fewer in tests: it takes long to simulate as many as begin in several parts.
 pub(super) const BEGIN_MAX: usize = if cfg!(test) { 300 } else { 10_000 };
 
-/// How long before a promoter is told of his record counts, in seconds: as long as an outage of all instances may take.
-const REGISTERED_AGO_MAX: i64 = 3600;
 /// How far the clocks of two instances may be apart that both go by the upstream's, in seconds.
 const CLOCKS_APART: i64 = 2;
 
@@ -95,8 +93,8 @@ impl WaitingPromoter {
     /// Where each of his feeds without a cursor begins that begins "now", where clocks tell `now`.
     ///
     /// Where the registry's first record of him was written that asks for it: whoever wrote it was answered then, and what is said of him
-    /// later, or happens to instances until one of them begins with him, is nothing to him. But not behind when he was told of, should the writer's clock be ahead, nor long before: a record that was copied
-    /// from another cluster is no reason to publish its past.
+    /// later, or happens to instances until one of them begins with him, is nothing to him. But not behind when he was told of, should the
+    /// writer's clock be ahead, nor longer before than it counts.
     ///
     /// Else, and where that is later, at the time that is kept of him; but not where he has begun behind that, with another instance:
     /// what he has no cursor of, he was given later.
@@ -108,10 +106,7 @@ impl WaitingPromoter {
             begins_now && cursors[feed].is_some_and(|cursor| cursor.polled && cursor.start > since.plus(CLOCKS_APART))
         });
         let kept = if has_begun_behind { told } else { since };
-        PerFeed::new(|feed| {
-            let asked_for = self.promoter.registered.of_feed(feed);
-            if asked_for >= told.minus(REGISTERED_AGO_MAX) { asked_for.min(kept) } else { kept }
-        })
+        PerFeed::new(|feed| self.promoter.registered.begins(feed, told).map_or(kept, |asked_for| asked_for.min(kept)))
     }
 }
 
