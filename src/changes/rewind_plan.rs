@@ -12,7 +12,7 @@ pub struct RewindPlan {
     pub feed: Feed,
     pub to: UnixTime,
     pub cursor: Cursor,
-    /// Where the cursor goes; nothing where it has not passed that, as far as its last record tells.
+    /// Where the cursor goes; nothing where it has not passed that, as far as its last record tells, and does not start later.
     pub target: Option<UnixTime>,
     /// What happened then or later is recognised where it is published.
     pub known_since: UnixTime,
@@ -37,8 +37,8 @@ pub enum UnknownFacts {
 impl RewindPlan {
     pub fn new(feed: Feed, progress: &FeedProgress, to: UnixTime, republish: bool, now: UnixTime) -> RewindPlan {
         let cursor = progress.cursor;
-        let begun = Cursor::begin(feed, to);
-        let target = Some(begun.complete_before).filter(|target| *target < cursor.complete_before);
+        let (begun, rewound) = (Cursor::begin(feed, to), cursor.rewound(feed, to));
+        let target = (rewound != cursor).then_some(rewound.complete_before);
         let seconds = now.0.saturating_sub(begun.complete_before.0).max(0);
         RewindPlan {
             feed,
@@ -137,5 +137,9 @@ mod tests {
         let orders = RewindPlan::new(Feed::Orders, &progress(NOON), NOON.minus(2 * DAY_SECONDS), false, NOON);
         assert_eq!(orders.target, Some(Day::in_utc(NOON.minus(2 * DAY_SECONDS)).beijing_start()));
         assert_eq!((orders.days, orders.calls_min), (3, 3));
+        let open = FeedProgress { cursor: Cursor::begin(Feed::Orders, NOON), ..progress(NOON) };
+        let earlier = RewindPlan::new(Feed::Orders, &open, NOON.minus(600), false, NOON);
+        assert_eq!(earlier.target, Some(open.cursor.complete_before), "its start moves");
+        assert_eq!(earlier.unknown_facts(), UnknownFacts::None);
     }
 }

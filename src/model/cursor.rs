@@ -52,6 +52,17 @@ impl Cursor {
         let whole_from = if has_forgotten { memory.complete_before } else { start };
         Cursor::begin(feed, start.max(whole_from))
     }
+
+    /// The same, of a feed that is polled, where it is to be asked again from `to` on. Orders of a day that is open are asked for anyhow:
+    /// there the start alone may move.
+    pub fn rewound(self, feed: Feed, to: UnixTime) -> Cursor {
+        if !self.polled {
+            return self;
+        }
+        let begun = Cursor::begin(feed, to);
+        let complete_before = self.complete_before.min(begun.complete_before);
+        Cursor { start: self.start.min(to), complete_before, ..self }
+    }
 }
 
 /// The first day of orders that is not closed, where they are complete before then.
@@ -94,6 +105,19 @@ mod tests {
         assert_eq!(first_open_day(cursor.complete_before).as_yyyymmdd(), 20_221_116);
         assert_eq!(cursor.start, start);
         assert_eq!(Cursor::begin(Feed::Touches, start).complete_before, start);
+    }
+
+    #[test]
+    fn a_rewind_moves_what_stands_behind_its_time_and_of_an_open_day_the_start_alone() {
+        // 2022-11-17 20:00 in Beijing.
+        let start = UnixTime(1_668_686_400);
+        let orders = Cursor::begin(Feed::Orders, start);
+        assert_eq!(orders.rewound(Feed::Orders, start.plus(1)), orders);
+        assert_eq!(orders.rewound(Feed::Orders, start.minus(600)), Cursor { start: start.minus(600), ..orders });
+        let yesterday = start.minus(24 * 3600);
+        assert_eq!(orders.rewound(Feed::Orders, yesterday), Cursor::begin(Feed::Orders, yesterday));
+        let memory = Cursor::memory(start);
+        assert_eq!(memory.rewound(Feed::Refunds, yesterday), memory, "nobody polls it");
     }
 
     #[test]

@@ -255,12 +255,13 @@ impl FeedState {
         *self.position_mut() = FeedPosition::at(cursor);
     }
 
-    /// Moves the cursor back to where the feed is to be asked again from. False, and nothing has changed, where it stands there or
-    /// before, where the feed is not polled, or where more may be forgotten than can be kept in mind. See [`super::rewind`].
+    /// Moves the cursor back to where the feed is to be asked again from, and its start where that is later. False, and nothing has
+    /// changed, where both stand there or before, where the feed is not polled, or where more may be forgotten than can be kept in mind.
+    /// See [`super::rewind`].
     pub fn rewind(&mut self, feed: Feed, Rewind { to, republish, .. }: Rewind) -> bool {
         let before = self.cursor();
-        let begun = Cursor::begin(feed, to);
-        if !before.polled || begun.complete_before >= before.complete_before {
+        let after = before.rewound(feed, to);
+        if after == before {
             return false;
         }
         // Facts are forgotten only in the transaction of a cursor's record, so the memory is whole from that on.
@@ -268,8 +269,7 @@ impl FeedState {
         if !self.begun_memory().rewind(feed, forgotten, republish.then_some(to)) {
             return false;
         }
-        let start = before.start.min(to);
-        self.restore_cursor(Cursor { start, complete_before: begun.complete_before, ..before });
+        self.restore_cursor(after);
         true
     }
 
