@@ -215,6 +215,7 @@ mod tests {
         let waiting = waiting(touches.then(millis(later), FeedSet::from_iter([Feed::Touches, Feed::Orders]))).await;
         let begins_at = waiting.begins_at(&Cursors::default(), NOW);
         assert_eq!((begins_at.touches, begins_at.orders), (first, later));
+        assert_eq!(begins_at.refunds, later, "orders meet them");
         let begun = Cursors { touches: Some(Cursor::begin(Feed::Touches, first)), ..Cursors::default() };
         assert_eq!(waiting.begins_at(&begun, NOW).orders, later);
     }

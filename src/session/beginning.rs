@@ -69,7 +69,7 @@ impl Beginning {
         };
         let refunds_met = promoter.meets_refunds();
         if promoter.begins_memory(&cursors) {
-            begin(Feed::Refunds, Cursor::memory(start_time(promoter.refunds_start, now.orders)));
+            begin(Feed::Refunds, Cursor::memory(start_time(promoter.refunds_start, now.refunds)));
         }
         let refunds_lateness = promoter.refunds_lateness.max(REFUNDS_MEMORY);
         for feed in Feed::ALL {

@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
         "belonging: partitions raised under two instances stop both and double nothing",
         partitions::raised_partitions,
     ),
+    Case::shared("belonging: a state whose partitions alone are raised stops all instances", partitions::raised_state),
     Case::shared(
         "belonging: an instance of new partitions only finds the others' fences",
         partitions::new_partitions_only,

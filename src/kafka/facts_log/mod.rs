@@ -62,7 +62,8 @@
 //! Partitions that are added while instances run bring a rebalance, as soon as a member has looked at the topics again
 //! (`topic.metadata.refresh.interval.ms`). Whoever is assigned one of them opens the log anew, counts as many as there are now,
 //! and stops; and what it had goes to the others with the new ones, until all have stopped. Until then they go on as before,
-//! which doubles nothing.
+//! which doubles nothing. Those of the state alone bring none: each member counts them beside the registry's, and stops
+//! ([`table_watch`](crate::kafka::group)).
 //!
 //! # A state that is gone
 //!

@@ -19,6 +19,7 @@ use super::refusal;
 use super::shared_membership::SharedMembership;
 use super::snapshot::MembershipSnapshot;
 use super::standby::Standby;
+use super::table_watch::TableWatch;
 use super::timeouts;
 use super::unowned::UnownedWatch;
 use crate::commit::log::OpenError;
@@ -167,6 +168,7 @@ impl MemberThread {
         let mut unowned = UnownedWatch::new();
         let mut foreign = ForeignWatch::new(&self.shared.topic, self.health.clone());
         let mut stuck = StuckClient::default();
+        let mut tables = TableWatch::default();
         // Whether it is subscribed to another topic by now; nothing before it was asked to hand over.
         let mut elsewhere = None;
         while !stop.is_cancelled() {
@@ -175,6 +177,9 @@ impl MemberThread {
                 let counted = self.count(consumer);
                 let (has_answer, is_member) = (counted.is_some(), self.shared.current().is_some());
                 count_again = Instant::now() + if counted > Some(0) { COUNT_EVERY } else { FETCH_TIMEOUT };
+                if let Some(unequal) = self.unequal_tables(&mut tables, consumer, counted) {
+                    return self.shared.fail(OpenError::Stop(unequal.into()));
+                }
                 // One that is still a member is left alone: its heartbeats are answered, and what it owns would stand still.
                 if elsewhere.is_none() && stuck.asked(has_answer || is_member, Instant::now()) {
                     tracing::warn!(
@@ -322,6 +327,21 @@ impl MemberThread {
                 None
             }
         }
+    }
+
+    /// What is wrong with the registry, which has so many partitions, beside the state.
+    fn unequal_tables(
+        &self,
+        tables: &mut TableWatch,
+        consumer: &BaseConsumer<MemberContext>,
+        registry: Option<usize>,
+    ) -> Option<String> {
+        if !self.decides() {
+            return None;
+        }
+        let state = consumer.fetch_metadata(Some(&self.settings.topics.state), FETCH_TIMEOUT).ok();
+        let state = state.and_then(|metadata| metadata.topics().first().map(|topic| topic.partitions().len()));
+        tables.take(&self.settings.topics, registry, state)
     }
 
     /// Tells of what belongs to members that are no instances. Joins the group anew where something of the topic is nobody's for good,

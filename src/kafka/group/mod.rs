@@ -76,6 +76,8 @@ mod standby;
 
 mod unowned;
 
+mod table_watch;
+
 mod foreign_members;
 
 pub(crate) mod partition_owners;

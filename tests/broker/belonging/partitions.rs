@@ -40,6 +40,23 @@ pub fn raised_partitions(context: &Context) -> Result<()> {
     nothing_twice(context, &simulator)
 }
 
+/// Of the state no group counts them: an instance that runs does, and says what is wrong as the next start would.
+pub fn raised_state(context: &Context) -> Result<()> {
+    let simulator = lively(context, "60s")?;
+    let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}");
+    let config = |instance| context.config_of(instance, simulator.url(), PROMOTERS, &more);
+    let one = context.connector("one", &config("one"), &[])?;
+    wait_for_records(context, &one, "orders", 1)?;
+    let two = context.connector("two", &config("two"), &[])?;
+    two.wait_logged(OPEN, 1, BOUND)?;
+
+    context.topics().grow(&context.topics().name("state"), 6)?;
+    for connector in [&one, &two] {
+        stops(connector, "has 6 partitions and topic")?;
+    }
+    nothing_twice(context, &simulator)
+}
+
 pub fn new_partitions_only(context: &Context) -> Result<()> {
     let (simulator, config, holder) = raised(context)?;
     let connector = context.connector("new", &config, &[])?;
