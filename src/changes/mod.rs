@@ -14,6 +14,7 @@ pub mod rewind_plan;
 pub mod settings;
 pub mod write;
 
+mod overwritten;
 mod unreadable;
 
 /// Why nothing was changed, or not for certain.

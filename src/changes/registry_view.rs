@@ -26,6 +26,8 @@ pub struct RegistryView {
     pub unreadable: UnreadableRecords,
     /// Of the registry topic.
     pub partitions: i32,
+    /// Goes on behind what was read.
+    pub(super) reader: RegistryReader,
     /// What is done with the view has to be over by then.
     pub until: Instant,
 }
@@ -37,7 +39,7 @@ impl RegistryView {
     /// Where that does not come to its end by `until`, or a schema registry that has to tell a schema does not.
     pub fn read(settings: ChangeSettings, until: Instant) -> anyhow::Result<RegistryView> {
         let reader = RegistryReader::open(&settings.kafka, until)?;
-        RegistryView::read_all(&reader, settings, until, |_| true)
+        RegistryView::read_all(reader, settings, until, |_| true)
     }
 
     /// Of one promoter alone, all of whose records stand in one partition.
@@ -48,13 +50,13 @@ impl RegistryView {
         let reader = RegistryReader::of_promoter(&settings.kafka, promoter, until)?;
         // Keys of others may begin so, too: they are told apart when they are asked for.
         let is_wanted = |key: &[u8]| key.starts_with(promoter.key().as_bytes());
-        RegistryView::read_all(&reader, settings, until, is_wanted)
+        RegistryView::read_all(reader, settings, until, is_wanted)
     }
 
     /// # Errors
     /// As [`read`](Self::read).
     fn read_all(
-        reader: &RegistryReader,
+        reader: RegistryReader,
         settings: ChangeSettings,
         until: Instant,
         is_wanted: impl Fn(&[u8]) -> bool,
@@ -78,7 +80,7 @@ impl RegistryView {
                 Err(error) => unreadable.add(&record, error.reason(), with_causes(&error)),
             }
         }
-        Ok(RegistryView { table, unreadable, partitions: reader.partitions(), until, settings })
+        Ok(RegistryView { table, unreadable, partitions: reader.partitions(), reader, until, settings })
     }
 
     /// Says on stderr which records change nothing.
@@ -130,19 +132,19 @@ pub fn configured(apps: &[RegisteringApp]) -> PromoterTable {
 }
 
 /// Reads records, and asks the schema registry for the schemas that they are written in.
-struct LearningDecoder {
+pub(super) struct LearningDecoder {
     decoder: PromoterDecoder,
     schemas: LearntSchemas,
     /// Where the schemas are asked for.
     _runtime: Runtime,
 }
 
-type DecodedPromoter = Result<(Promoter, RegistryContent), PromoterError>;
+pub(super) type DecodedPromoter = Result<(Promoter, RegistryContent), PromoterError>;
 
 impl LearningDecoder {
     /// # Errors
     /// Where there is no client for the schema registry, or no runtime to ask it in.
-    fn new(settings: &ChangeSettings, until: Instant) -> anyhow::Result<LearningDecoder> {
+    pub fn new(settings: &ChangeSettings, until: Instant) -> anyhow::Result<LearningDecoder> {
         // A thread of its own: the one that waits does not drive what is asked.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let schemas = LearntSchemas::new(settings.schema_registry.clone(), runtime.handle().clone(), Some(until))?;
@@ -153,7 +155,7 @@ impl LearningDecoder {
     ///
     /// # Errors
     /// The outer one ends the reading: the schema registry gives no answer. The inner one is the record's own.
-    fn decode(&mut self, record: &ReadRecord) -> anyhow::Result<DecodedPromoter> {
+    pub fn decode(&mut self, record: &ReadRecord) -> anyhow::Result<DecodedPromoter> {
         let whole = RegistryRecord {
             key: record.key.as_deref(),
             value: record.value.as_deref(),

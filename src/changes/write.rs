@@ -1,8 +1,9 @@
 //! Writes what was planned.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use super::change_plan::{ChangePlan, PlannedWrite};
+use super::overwritten::overwritten;
 use super::registry_view::RegistryView;
 use crate::avro::framing::Framing;
 use crate::avro::promoter::PromoterEncoder;
@@ -17,7 +18,7 @@ const LOOK_EVERY: usize = 1_000;
 ///
 /// # Errors
 /// Where that does not come about in the view's time; the text then says how many records are written. Or why `framing` is not to be
-/// had, or the topic's partitions are not as they have to be.
+/// had, or the topic's partitions are not as they have to be. Or that it was written [over somebody else's](super::overwritten).
 pub fn write(
     view: &RegistryView,
     plan: &ChangePlan,
@@ -33,7 +34,10 @@ pub fn write(
     write_all(&mut writer, &plan.writes, written).with_context(|| {
         let (written, all) = (writer.acknowledged(), plan.writes.len());
         format!("{written} of {all} records are known to be written; the same command again writes what is missing")
-    })
+    })?;
+    let overwritten = overwritten(view, &plan.writes)
+        .context("it is written, and whether over what somebody else wrote is not known")?;
+    overwritten.map_or(Ok(()), |told| Err(anyhow!(told)))
 }
 
 /// # Errors

@@ -24,6 +24,7 @@ mod held_up;
 mod reloaded;
 mod rights;
 mod running;
+mod side_by_side;
 
 const PARTITIONS: i32 = 3;
 const PROMOTERS: usize = 1_000;
@@ -38,6 +39,10 @@ pub const CASES: &[Case] = &[
     Case::shared(
         "registry: an open transaction of others is named, stops nobody, and acts when it ends",
         held_up::running,
+    ),
+    Case::shared(
+        "registry: of commands that overtake each other one says what it has written over",
+        side_by_side::overwritten_changes_are_told,
     ),
     Case::shared("registry: records of others are read in both framings and in JSON", framed::read)
         .with(&[Apicurio::available]),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::kafka::client::settings::Settings;
-use crate::kafka::topics::reader::{ReadFrom, ReadRecord, TopicReadError};
+use crate::kafka::topics::reader::{ReadFrom, ReadRecord, TopicEnds, TopicReadError};
 use crate::kafka::topics::whole::WholeTopic;
 use crate::model::promoter::Promoter;
 use crate::model::shard::Shard;
@@ -59,6 +59,30 @@ impl RegistryReader {
     /// [`RegistryReadError`] where it can't be read on, or its end is not reached in time.
     pub fn next_record(&self) -> Result<Option<ReadRecord>, RegistryReadError> {
         Ok(self.0.next_record()?)
+    }
+
+    /// Where the topic ends now.
+    ///
+    /// # Errors
+    /// [`RegistryReadError`] where the brokers do not tell.
+    pub fn ends_now(&self, settings: &Settings) -> Result<TopicEnds, RegistryReadError> {
+        Ok(self.0.ends_now(settings)?)
+    }
+
+    /// How many records, with marks of transactions among them, stand before `ends` that were not given.
+    ///
+    /// # Errors
+    /// [`RegistryReadError`] where librdkafka does not tell its positions.
+    pub fn count_left(&self, ends: &TopicEnds) -> Result<u64, RegistryReadError> {
+        Ok(self.0.count_left(ends)?)
+    }
+
+    /// As [`next_record`](Self::next_record), up to `ends`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn next_before(&self, ends: &TopicEnds) -> Result<Option<ReadRecord>, RegistryReadError> {
+        Ok(self.0.next_before(ends)?)
     }
 
     /// How many the topic has.

@@ -83,8 +83,8 @@ pub struct TopicReader {
     call_timeout: Duration,
 }
 
-/// The end of each partition, behind all that stands there, committed or not.
-pub struct TopicEnds(BTreeMap<(String, i32), i64>);
+/// The beginning and the end of each partition, behind all that stands there, committed or not.
+pub struct TopicEnds(BTreeMap<(String, i32), (i64, i64)>);
 
 impl TopicReader {
     /// Reads `topics`, all of which exist. Each request to the brokers may take `call_timeout`.
@@ -207,7 +207,7 @@ impl TopicReader {
                 watermarks::of_partition(client.client(), topic, *partition, self.call_timeout).map_err(failed)?;
             // Of an empty partition nothing is read that would give the reader a position, so none is waited for.
             if high > low {
-                ends.insert((topic.clone(), *partition), high);
+                ends.insert((topic.clone(), *partition), (low, high));
             }
         }
         Ok(TopicEnds(ends))
@@ -221,13 +221,27 @@ impl TopicReader {
         Ok(self.unreached(ends)?.next().is_none())
     }
 
+    /// How many records, with marks of transactions among them, stand below `ends` that have not been given out.
+    ///
+    /// # Errors
+    /// As [`has_reached`](Self::has_reached).
+    pub fn count_left(&self, ends: &TopicEnds) -> Result<u64, ClientError> {
+        let positions = self.consumer.position().map_err(failed)?;
+        let left = ends.0.iter().map(|((topic, partition), (low, high))| {
+            let position = positions.find_partition(topic, *partition).and_then(|element| element.offset().to_raw());
+            // There is none before the first record.
+            high.saturating_sub(position.unwrap_or(*low).max(*low))
+        });
+        Ok(left.filter_map(|left| u64::try_from(left).ok()).sum())
+    }
+
     /// The partitions that have something below `ends` that has not been given out, with that end.
     ///
     /// # Errors
     /// As [`has_reached`](Self::has_reached).
     fn unreached<'a>(&self, ends: &'a TopicEnds) -> Result<impl Iterator<Item = (&'a str, i32, i64)>, ClientError> {
         let positions = self.consumer.position().map_err(failed)?;
-        Ok(ends.0.iter().filter_map(move |((topic, partition), end)| {
+        Ok(ends.0.iter().filter_map(move |((topic, partition), (_, end))| {
             let position = positions.find_partition(topic, *partition).and_then(|element| element.offset().to_raw());
             position.is_none_or(|position| position < *end).then_some((topic.as_str(), *partition, *end))
         }))

@@ -83,6 +83,30 @@ impl WholeTopic {
     /// # Errors
     /// [`TopicReadError`] where it can't be read on, or its end is not reached in time.
     pub fn next_record(&self) -> Result<Option<ReadRecord>, TopicReadError> {
+        self.next_before(&self.ends)
+    }
+
+    /// Where the topic ends now: what is read from there on came later.
+    ///
+    /// # Errors
+    /// [`TopicReadError`] where the brokers do not tell.
+    pub fn ends_now(&self, settings: &Settings) -> Result<TopicEnds, TopicReadError> {
+        Ok(self.reader.ends(settings)?)
+    }
+
+    /// How many records, with marks of transactions among them, stand before `ends` that were not given.
+    ///
+    /// # Errors
+    /// [`TopicReadError`] where librdkafka does not tell its positions.
+    pub fn count_left(&self, ends: &TopicEnds) -> Result<u64, TopicReadError> {
+        Ok(self.reader.count_left(ends)?)
+    }
+
+    /// As [`next_record`](Self::next_record), up to `ends`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn next_before(&self, ends: &TopicEnds) -> Result<Option<ReadRecord>, TopicReadError> {
         let mut look_at = Instant::now() + HELD_UP_AFTER;
         let mut is_told = false;
         loop {
@@ -90,17 +114,17 @@ impl WholeTopic {
                 return Ok(Some(record));
             }
             // Only when nothing comes: asking for positions with every record would only cost.
-            if self.reader.has_reached(&self.ends)? {
+            if self.reader.has_reached(ends)? {
                 return Ok(None);
             }
             let now = Instant::now();
             if now >= self.until {
-                let held_up = self.reader.held_up_by(&self.ends)?;
+                let held_up = self.reader.held_up_by(ends)?;
                 return Err(held_up.map_or_else(|| TopicReadError::TooLate(self.topic.clone()), TopicReadError::HeldUp));
             }
             if !is_told && now >= look_at {
                 look_at = now + HELD_UP_AFTER;
-                let held_up = self.reader.held_up_by(&self.ends)?;
+                let held_up = self.reader.held_up_by(ends)?;
                 is_told = held_up.is_some();
                 held_up.iter().for_each(say);
             }
