@@ -110,17 +110,32 @@ impl SchemaTopics {
         topics(&self.config)
     }
 
+    /// What the registry does not tell is shown without it, for no fingerprint is its to say. It is asked no more then.
+    ///
     /// # Errors
-    /// That of the first schema that the registry does not answer for; or stdout takes nothing.
+    /// That of the first schema that the registry does not answer for, once all are shown; or stdout takes nothing.
     fn list(&self, options: SchemasOptions) -> Result<(), Failure> {
-        let row = |schema: TopicSchema<'_>| -> Result<SchemaRow, SchemaRegistryError> {
-            let Some(registry) = &self.registry else { return Ok(SchemaRow::new(schema, None)) };
-            let id = self.runtime.block_on(registry.look_up(&schema.subject(), schema.kind.text()))?;
-            let registration = id.map_or(SubjectState::Missing, |id| SubjectState::There { id });
-            Ok(SchemaRow::new(schema, Some(registration)))
+        let mut unanswered = None;
+        let mut registration = |schema: &TopicSchema<'_>| {
+            let registry = self.registry.as_ref()?;
+            if unanswered.is_some() {
+                return Some(SubjectState::Unknown);
+            }
+            let id = self.runtime.block_on(registry.look_up(&schema.subject(), schema.kind.text()));
+            Some(match id {
+                Ok(id) => id.map_or(SubjectState::Missing, |id| SubjectState::There { id }),
+                Err(error) => {
+                    unanswered = Some(error);
+                    SubjectState::Unknown
+                }
+            })
         };
-        let rows: Result<Vec<SchemaRow>, SchemaRegistryError> = self.topics().into_iter().map(row).collect();
-        Ok(row::print(&rows.map_err(failure)?, options.json)?)
+        let rows = self.topics().into_iter().map(|schema| {
+            let registration = registration(&schema);
+            SchemaRow::new(schema, registration)
+        });
+        row::print(&rows.collect::<Vec<_>>(), options.json)?;
+        unanswered.map_or(Ok(()), |error| Err(failure(error)))
     }
 
     /// Goes on behind what is refused, so that all of that is told.

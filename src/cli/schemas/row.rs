@@ -22,6 +22,8 @@ pub enum SubjectState {
     Refused {
         reason: String,
     },
+    /// The registry does not tell.
+    Unknown,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,6 +65,7 @@ impl SchemaRow {
             SubjectState::Missing => "not registered".to_owned(),
             SubjectState::Possible => "would be registered".to_owned(),
             SubjectState::Refused { reason } => format!("refused: {reason}"),
+            SubjectState::Unknown => "not known".to_owned(),
         };
         format!("{}: {state}", self.subject)
     }
