@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 
 use super::event::RegistryEvent;
 use super::record::RegistryKey;
-use super::registered_since::still_counts;
+use super::registered_since::first_of;
 use crate::model::feed::Feed;
 use crate::model::promoter::Promoter;
 use crate::model::time::UnixTime;
@@ -92,7 +92,7 @@ impl EarlierRecords {
         for (index, record) in records.iter().enumerate() {
             let Some(record) = record.registering().filter(|record| record.feeds.brings(feed)) else { continue };
             let written = record.updated_at.as_seconds();
-            if telling.is_none_or(|(_, at)| !still_counts(at, written)) {
+            if telling.is_none_or(|(_, at)| first_of(at, written) != at) {
                 telling = Some((index, written));
             }
         }
@@ -214,9 +214,9 @@ mod tests {
             // Orders meet refunds.
             (&[orders(5), all(9), all(12)], [9, 5, 5]),
             (&[touches(5), orders(9), all(12), touches(15)], [5, 9, 9]),
-            // What is asked for again after more than an hour, and what an old record says between them.
-            (&[all(5), touches(3000), more(4000), touches(4500)], [4000, 4000, 4000]),
-            (&[all(5), touches(3700), touches(4500)], [3700, 5, 5]),
+            (&[all(5), touches(3000), more(4000), touches(4500)], [5, 5, 5]),
+            // A clock that was ahead, and what an old record says.
+            (&[all(600), touches(5), touches(900)], [5, 600, 600]),
             (&[all(9000), touches(5), touches(9010)], [9000, 9000, 9000]),
             (&[touches(5), None, touches(9), touches(12)], [9, 12, 12]),
             (&[more(5), touches(6), None, touches(9), more(12)], [9, 12, 12]),

@@ -1,8 +1,7 @@
 //! Since when a promoter has been registered, in twelve bytes: a registry holds one for each promoter.
 //!
 //! Whoever registers a promoter was answered then, and misses nothing from there on. What is said of him later (a tag, a pause and its
-//! end, the same once more) does not change that; only what was not asked for before, or so long before that it does not count any
-//! more, is asked for then.
+//! end, the same once more) does not change that; only what was not asked for before is asked for then.
 
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::feed_set::FeedSet;
@@ -49,9 +48,10 @@ impl RegisteredSince {
         let asked_for_before = PerFeed::new(|feed| {
             let asked_for = (self.asked_for_before[feed] != NEVER).then(|| self.of_feed(feed));
             match asked_for {
-                Some(at) if !feeds.brings(feed) || still_counts(at, written) => before_latest(at),
-                None if !feeds.brings(feed) => NEVER,
-                Some(_) | None => before_latest(written),
+                Some(at) if feeds.brings(feed) => before_latest(first_of(at, written)),
+                Some(at) => before_latest(at),
+                None if feeds.brings(feed) => before_latest(written),
+                None => NEVER,
             }
         });
         RegisteredSince { updated_at: latest.into(), asked_for_before }
@@ -62,21 +62,28 @@ impl RegisteredSince {
         self.updated_at.into()
     }
 
-    /// Where the feed begins for whoever is told of him then: at the first that counts. Nothing where none does.
+    /// Where the feed begins for whoever is told of him then: with the first of them, or with the latest where only that one counts.
+    /// Nothing where neither does.
     pub fn begins(self, feed: Feed, told: UnixTime) -> Option<UnixTime> {
         [self.of_feed(feed), self.updated_at().as_seconds()].into_iter().find(|&at| still_counts(at, told))
     }
 
-    /// The first that brings the feed and counted when another did; the latest where none does. Whatever the others ask for: a feed that
-    /// had begun with the first would have gone on from its cursor, and refunds from where orders began to meet them.
+    /// The first that brings the feed; the latest where none does. Whatever the others ask for: a feed that had begun with the first would
+    /// have gone on from its cursor, and refunds from where orders began to meet them.
     pub(super) fn of_feed(self, feed: Feed) -> UnixTime {
         let before = self.asked_for_before[feed];
         self.updated_at().as_seconds().minus(if before == NEVER { 0 } else { before.into() })
     }
 }
 
+/// When a feed was asked for by two records: the first, unless the second was `written` at an earlier time, by a clock that was right again.
+/// One that is so much earlier that it does not count is another's copy, or has the time of an event.
+pub(super) fn first_of(at: UnixTime, written: UnixTime) -> UnixTime {
+    if written < at && still_counts(written, at) { written } else { at }
+}
+
 /// Whether it counts at a `later` time that a feed was asked for `at` that one.
-pub(super) fn still_counts(at: UnixTime, later: UnixTime) -> bool {
+fn still_counts(at: UnixTime, later: UnixTime) -> bool {
     at >= later.minus(COUNTS_FOR)
 }
 
@@ -126,27 +133,23 @@ mod tests {
     }
 
     #[test]
-    fn a_record_with_an_earlier_time_changes_nothing_of_what_was_asked_for_before() {
+    fn a_clock_that_was_ahead_loses_nothing_and_an_old_time_moves_nothing() {
         let (touches, all) = (FeedSet::from_iter([Feed::Touches]), FeedSet::default());
-        for earlier in [-5, -2 * COUNTS_FOR, -100 * COUNTS_FOR] {
-            let since = RegisteredSince::first(AT, touches).then(seconds_later(earlier), touches);
-            assert_eq!((since.of_feed(Feed::Touches), since.updated_at()), (AT.as_seconds(), AT));
-        }
-        let since = RegisteredSince::first(AT, touches).then(seconds_later(-5), all);
-        assert_eq!(since.of_feed(Feed::Orders), AT.as_seconds().minus(5), "what it asks for first");
+        let first = RegisteredSince::first(AT, touches);
+        let touches_at = |seconds| first.then(seconds_later(seconds), touches).of_feed(Feed::Touches);
+        let at = AT.as_seconds();
+        assert_eq!(touches_at(-COUNTS_FOR), at.minus(COUNTS_FOR));
+        assert_eq!([-COUNTS_FOR - 1, -100 * COUNTS_FOR].map(touches_at), [at; 2]);
+        let since = first.then(seconds_later(-5), all);
+        assert_eq!((since.of_feed(Feed::Orders), since.updated_at()), (at.minus(5), AT));
     }
 
     #[test]
-    fn what_does_not_count_any_more_is_asked_for_by_whoever_asks_again() {
-        let (touches, all) = (FeedSet::from_iter([Feed::Touches]), FeedSet::default());
-        let first = RegisteredSince::first(AT, all);
-        let again = |seconds, feeds| Feed::ALL.map(|feed| first.then(seconds_later(seconds), feeds).of_feed(feed));
-        let at = AT.as_seconds();
-        assert_eq!(again(COUNTS_FOR, all), [at; 3]);
-        assert_eq!(again(COUNTS_FOR + 1, all), [at.plus(COUNTS_FOR + 1); 3]);
-        assert_eq!(again(COUNTS_FOR + 1, touches), [at.plus(COUNTS_FOR + 1), at, at]);
-        let day_later = first.then(seconds_later(86_400), touches);
-        assert_eq!(day_later.of_feed(Feed::Orders), at.plus(86_400 - i64::from(BEFORE_MAX)), "18 hours at most");
+    fn what_is_said_a_day_later_changes_nothing() {
+        let day_later = RegisteredSince::first(AT, FeedSet::default()).then(seconds_later(86_400), FeedSet::default());
+        let day = AT.as_seconds().plus(86_400);
+        assert_eq!(day_later.of_feed(Feed::Orders), day.minus(BEFORE_MAX.into()), "18 hours before at most");
+        assert_eq!(day_later.begins(Feed::Orders, day.plus(COUNTS_FOR)), Some(day));
     }
 
     #[test]
