@@ -106,8 +106,8 @@ def refund_an_order(orders, lines, plant, schema_id=None):
     """Writes the refund of a paid order, and before it, in the same partition, a payment that is aborted: nobody may see it who reads what is
     committed. What the upstream would tell then. Planted (`event`, `refund`), the payment is committed, or the refund is not told."""
     unseen, refund = stray_order(lines, "event"), stray_order(lines, "refund")
-    publish(orders.bootstrap, "order", unseen, schema_id, commit=plant == "event")
-    publish(orders.bootstrap, "order", refund, schema_id)
+    publish(orders.bootstrap, "order", unseen, schema_id, commit=plant == "event", planted=plant == "event")
+    publish(orders.bootstrap, "order", refund, schema_id, planted=plant == "refund")
     orders.planted += 1 + (plant == "event")
     told = refund | {"kind": "order", "paid_time": refund["paid_time"] // 1000, "refunded_time": refund["refunded_time"] // 1000}
     return lines if plant == "refund" else [*lines, told]
@@ -135,11 +135,12 @@ def tell_again(orders, lines, schema_id=None):
     return [*lines, *told]
 
 
-def publish(bootstrap, kind, fields, schema_id=None, commit=True):
-    """Writes an event, as a stranger, in a transaction of its own: under the connector's key, which decides on the partition."""
+def publish(bootstrap, kind, fields, schema_id=None, commit=True, planted=False):
+    """Writes an event, as a stranger, in a transaction of its own: under the connector's key, which decides on the partition. It is `planted`
+    where it is a fault that has to be found, and not a part of every run."""
     key, value = f"{fields['app_id']}/{fields['promoter_openid']}", schema_of(kind).write(fields, schema_id)
     put(bootstrap, TOPICS[kind], key, value, fields["observed_at"], commit)
-    print(f"{'planted' if commit else 'aborted'}: {fields}", flush=True)
+    print(f"{'planted' if planted else 'written' if commit else 'aborted'}: {fields}", flush=True)
 
 
 def put(bootstrap, topic, key, value, timestamp, commit=True):

@@ -78,7 +78,7 @@ def stray_transaction(bootstrap, commit, schema_id=None):
     now = int(time.time() * 1000)
     fields = {"event_id": "0" * 32, "app_id": "wx_simulated", "id_kind": "OPENID", "promoter_openid": "oStray", "openid": "oUSER",
               "mch_id": "1", "trade_no": "1", "status": "PAID", "status_code": 1, "paid_amount": 1, "paid_time": now, "observed_at": now}
-    publish(bootstrap, "order", fields, schema_id, commit)
+    publish(bootstrap, "order", fields, schema_id, commit, planted=commit)
 
 
 def expected(truth):

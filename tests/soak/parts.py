@@ -158,14 +158,40 @@ class World:
         shutil.rmtree(self.temporary, ignore_errors=True)
 
 
+# What was told to be wrong.
+wrong = []
+
+
+def tell(good, what, verdict=None):
+    """Prints what has been looked at, with a sign that says whether it is good, which is returned. What is not stands once more at the end of
+    the run, and where a `verdict` is given, that is the run's in place of its usual one."""
+    print(f"{'✓' if good else '✗'} {what}", flush=True)
+    if not good:
+        wrong.append((f"✗ {what}", verdict))
+    return good
+
+
+def tell_wrong():
+    """Once more, below all that the children have said."""
+    print("".join(f"{line}\n" for line, _ in wrong), end="", flush=True)
+
+
+def conclude(good, verdicts):
+    """The last line of a run, and its exit code."""
+    failed = dict.fromkeys(verdict or verdicts[1] for _, verdict in wrong) or [verdicts[1]]
+    print(verdicts[0] if good else ", ".join(failed), flush=True)
+    return 0 if good else 1
+
+
 def carry_out(kind, arguments, run, told=(), verdicts=("exactly once", "NOT exactly once"), environment=()):
     """One run of a `kind`, from its command line to its exit code, in an environment that is another than the soak's where its home
-    and requirements are given. What the children that are `told` have said last is printed where it was not good, and last of all the
-    verdict."""
+    and requirements are given. Where it was not good, what the children that are `told` have said last is printed, then what was told to
+    be wrong, and last of all the verdict."""
     # Before anything is installed, so that --help and a slip in the command line are answered at once.
     options = arguments()
     enter_environment(*environment)
-    directory = TARGET / "soak" / time.strftime(f"{kind}-%Y%m%d-%H%M%S")
+    # Two may begin in the same second.
+    directory = TARGET / "soak" / time.strftime(f"{kind}-%Y%m%d-%H%M%S-{os.getpid()}")
     directory.mkdir(parents=True)
     print(f"seed {options.seed}, files in {directory}", flush=True)
     world = World(directory, options.release)
@@ -177,8 +203,9 @@ def carry_out(kind, arguments, run, told=(), verdicts=("exactly once", "NOT exac
         for name in () if good else told:
             if name in world.children:
                 print(world.children[name].tail())
-    print(verdicts[0] if good else verdicts[1])
-    return 0 if good else 1
+        if not good:
+            tell_wrong()
+    return conclude(good, verdicts)
 
 
 def promoter_id(number):
