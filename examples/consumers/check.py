@@ -33,7 +33,7 @@ sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "chec
 from installed import there  # noqa: E402
 from java import maven  # noqa: E402
 from page import must_stand_in  # noqa: E402
-from parts import ROOT, TARGET, carry_out, environment  # noqa: E402
+from parts import ROOT, TARGET, carry_out, environment, tell  # noqa: E402
 
 TOPIC, SCHEMA = "promoter.orders", ROOT / "schemas" / "order.avsc"
 HOME = TARGET / "consumers"
@@ -83,22 +83,31 @@ def run(options, world):
         began = time.monotonic()
         found = others.get(name, partial(consume, name, options.plant))(world)
         seconds, lags = time.monotonic() - began, lags_of(world.bootstrap, f"orders-{name}")
-        good = found == {key: wanted[key] for key in found} and lags_are(name, lags)
-        verdicts.append(good)
-        print(f"{'✓' if good else '✗'} {name}: {found}, after {seconds:.0f} s; lags {lags}", flush=True)
+        faults = differences(found, wanted) + faults_of_group(name, lags)
+        verdicts.append(tell(not faults, f"{name}: {found}, after {seconds:.0f} s; lags {lags}" + "".join(f"; {fault}" for fault in faults)))
     return verdicts and all(verdicts) and wanted["events"] > 1000
 
 
-def lags_are(name, lags):
-    """Whether they are as docs/consuming.md says. Who has a group has some: where nothing is committed nothing was looked at."""
-    return bool(lags) == (name in WITH_GROUP) and all((lag == 0) == (name in BEHIND_MARKERS) for lag in lags)
+def differences(found, wanted):
+    return [f"{key} has to be {wanted[key]}" for key in found if found[key] != wanted[key]]
+
+
+def faults_of_group(name, lags):
+    """What is not as docs/consuming.md says. Who has a group has some lags: where nothing is committed nothing was looked at."""
+    if bool(lags) != (name in WITH_GROUP):
+        return ["commits offsets, and has no group"] if lags else ["commits no offset"]
+    if all((lag == 0) == (name in BEHIND_MARKERS) for lag in lags):
+        return []
+    return [f"lags have to be {'0' if name in BEHIND_MARKERS else '1 or more'}"]
 
 
 def consume(name, plant, world):
     """What a consumer says in its last line, once it is built."""
     run = {"python": silent_python if plant == "silent" else python, "java": java, "go": go, "node": node, "spark": spark}[name]
-    # Spark starts its Java by itself.
-    own = os.environ | {"JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={world.temporary}"}
+    # Spark starts its Java by itself. It looks for its packages in Maven's repository below the home first, where a build may have left a POM
+    # without its jar, and then looks for that nowhere else.
+    spark_home = f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={HOME / 'spark-home'}".strip()
+    own = os.environ | {"JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={world.temporary}", "SPARK_SUBMIT_OPTS": spark_home}
     answer = subprocess.run([*run(), world.bootstrap, TOPIC, SCHEMA], capture_output=True, text=True, timeout=300, env=own)
     if answer.returncode != 0:
         raise SystemExit(f"{name} ended with {answer.returncode}:\n{answer.stdout}{answer.stderr}")
