@@ -10,8 +10,9 @@ topics. At the end the rows of each table, their distinct event ids, the days th
 day, asked of DuckDB, must be those of the upstream's truth, and every field of each row the topic's; so must the events of each day that is
 complete by the ledger, asked as docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
 file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody, and the
-ingestion goes on. Last, a value of a later schema comes, and records are deleted from the topic before they are read, each of which must end
-the ingestion.
+ingestion goes on; and an erasure that ended between its commits and the removal of files is ended by the next one. Last, a value of a later
+schema comes, and records are deleted from the topic before they are read, each of which must end the ingestion; so must topics that are not
+there, and a question or an erasure in a warehouse that is not there.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -32,7 +33,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from connector import APPS, start_connector  # noqa: E402
-from parts import ROOT, TARGET, carry_out  # noqa: E402
+from parts import ROOT, TARGET, carry_out, tell  # noqa: E402
 from truth import BEIJING, day_of, lines_of, orders_of  # noqa: E402
 
 # Promoters of each app.
@@ -76,10 +77,14 @@ def run(options, world):
         append_again(warehouse)
     good &= tables_are(world, warehouse, wanted)
     good &= days_are_complete(world, days)
-    good &= erased(world, warehouse, wanted, options.plant == "days")
+    # What is erased is counted from there.
+    if not good:
+        return False
+    good = erased(world, warehouse, wanted, options.plant == "days")
+    good = good and cut_off_is_ended(warehouse, wanted)
     code = world.children["ingest"].terminate(60)
-    print(f"ingestion stopped with {code}")
-    return good and code == 0 and later_is_told(world, warehouse) and deleted_is_told(world, warehouse)
+    good &= tell(code == 0, f"ingestion stopped with {code}", "NOT stopped in order")
+    return good and all([later_is_told(world, warehouse), deleted_is_told(world, warehouse), missing_is_told(world)])
 
 
 def ingest(world, warehouse, name="ingest"):
@@ -167,15 +172,14 @@ def add_strays(world, wanted):
         wanted["orders"].append(order | again | {"paid_time": at // 1000, "trade_no": f"again-{number}"})
 
 
-def wait_for_rows(world, warehouse, wanted, limit=90):
+def wait_for_rows(world, warehouse, wanted, verdict=None, limit=90):
     """Until there are as many rows as there have to be; then one more batch's time, for those that would be too many."""
     counts, deadline = {name: len(lines) for name, lines in wanted.items()}, time.monotonic() + limit
     while rows(warehouse) != counts and time.monotonic() < deadline:
         world.children["ingest"].must_run()
         time.sleep(1)
     time.sleep(7)
-    print(f"shown {counts}; in the tables {rows(warehouse)}", flush=True)
-    return rows(warehouse) == counts
+    return tell(rows(warehouse) == counts, f"shown {counts}; in the tables {rows(warehouse)}", verdict)
 
 
 def ask(warehouse, sql):
@@ -193,12 +197,11 @@ def tables_are(world, warehouse, wanted):
     for line in wanted["orders"]:
         if line["status"] == "PAID":
             days[day_of(line["paid_time"])] += line["paid_amount"]
-    good = {day.isoformat(): fen for day, fen in ask(warehouse, BY_DAY)} == days
-    print(f"{'✓' if good else '✗'} payments of {len(days)} days, {sum(days.values())} fen by the truth")
+    found = {day.isoformat(): fen for day, fen in ask(warehouse, BY_DAY)}
+    good = tell(found == days, f"payments of {len(days)} days, {sum(found.values())} fen, {sum(days.values())} by the truth")
     for name, lines in wanted.items():
         [(count, ids)] = ask(warehouse, f"select count(*), count(distinct event_id) from {name}")
-        print(f"{'✓' if count == ids == len(lines) else '✗'} {name}: {count} rows, {ids} event ids, {len(lines)} by the truth")
-        good &= count == ids == len(lines) > 1000
+        good &= tell(count == ids == len(lines) > 1000, f"{name}: {count} rows, {ids} event ids, {len(lines)} by the truth")
         good &= columns_are(warehouse, name, lines)
         good &= values_are(world, warehouse, name)
         good &= days_are(warehouse, name, lines)
@@ -209,8 +212,7 @@ def columns_are(warehouse, name, lines):
     columns = COLUMNS[name]
     wanted = Counter(tuple(line.get(column.split()[-1]) for column in columns.split(", ")) for line in lines)
     found = Counter(ask(warehouse, f"select {columns} from {name}"))
-    print(f"{'✓' if found == wanted else '✗'} {name}: {(found - wanted).total()} rows differ from the truth's")
-    return found == wanted
+    return tell(found == wanted, f"{name}: {(found - wanted).total()} rows differ from the truth's")
 
 
 def values_are(world, warehouse, name):
@@ -231,8 +233,7 @@ def values_are(world, warehouse, name):
     with Values(world.bootstrap, TOPICS[kind]) as topic:
         topic.read_to_end()
     found = Counter(tuple(row.get(field) for field in fields) for row in open_table(catalog(warehouse), name).scan().to_arrow().to_pylist())
-    print(f"{'✓' if found == wanted else '✗'} {name}: {(found - wanted).total()} rows differ in one of {len(fields)} fields from the topic's")
-    return found == wanted
+    return tell(found == wanted, f"{name}: {(found - wanted).total()} rows differ in one of {len(fields)} fields from the topic's")
 
 
 def days_are(warehouse, name, lines):
@@ -243,8 +244,7 @@ def days_are(warehouse, name, lines):
     wanted = {datetime.fromtimestamp(line[column], timezone.utc).date() for line in lines}
     partitions = open_table(catalog(warehouse), name).inspect.partitions().to_pylist()
     found = {each.get("partition", {}).get(f"{column}_day") for each in partitions}
-    print(f"{'✓' if found == wanted else '✗'} {name}: partitions of {len(found)} days, {len(wanted)} by the truth")
-    return found == wanted
+    return tell(found == wanted, f"{name}: partitions of {len(found)} days, {len(wanted)} by the truth")
 
 
 def events_of_days(wanted):
@@ -275,8 +275,7 @@ def days_are_complete(world, days, limit=60):
         good &= feeds == {feed: days[app, feed, day] for feed in feeds}
         truth = {feed: days[app, feed, day] for feed in ("touches", "orders")}
         print(f"  {app}, {day}: complete are {feeds or 'none'}; by the truth {truth}")
-    print(f"{'✓' if good else '✗'} days by the ledger")
-    return good
+    return tell(good, "days by the ledger", "NOT complete by the ledger")
 
 
 def last_settled(now):
@@ -316,24 +315,51 @@ def erased(world, warehouse, wanted, planted):
     time.sleep(11)
     program = missing_days(world, wanted, user) if planted else HERE / "lake.py"
     began = time.time()
-    answers = [subprocess.run([sys.executable, program, "erase", "--warehouse", warehouse, "--user", each], capture_output=True, text=True)
-               for each in (user, "oNOBODY")]
+    answers = [erase(warehouse, each, program) for each in (user, "oNOBODY")]
     print("".join(answer.stderr for answer in answers).strip())
     left = {name: [line for line in lines if line["openid"] != user] for name, lines in wanted.items()}
     # The ingestion has to go on from the erasure, of which it does not know: its own snapshot is gone, with its files.
     left["touches"].append(publish_touch(world, "oAFTERWARDS"))
-    went_on = wait_for_rows(world, warehouse, left)
+    went_on = wait_for_rows(world, warehouse, left, "NOT erased")
     told = all(f"{name}: {of[user]} rows erased" in answers[0].stderr for name, of in (("touches", touches), ("orders", orders)))
     told &= [answer.returncode for answer in answers] == [0, 1] and "nobody was erased" in answers[1].stderr
     days = {day_of(line["create_time"]) for line in wanted["touches"] if line["openid"] == user}
+    having = files_of(warehouse, wanted, user)
+    old = [path for path in warehouse.rglob("snap-*.avro") if path.stat().st_mtime < began]
+    # What has to be there from now on.
+    wanted |= left
+    good = tell(told and not having and not old and len(days) == USER_DAYS,
+                f"a user with {touches[user]} touches of {len(days)} days and {orders[user]} events of orders erased, which "
+                f"{'is' if told else 'is NOT'} what was told; of the user and the orders {len(having)} files tell, as "
+                f"{[path.name for path in having[:2]]}; {len(old)} older snapshots are on the disk", "NOT erased")
+    return went_on and good
+
+
+def files_of(warehouse, wanted, user):
+    """Those that tell of a user or of the user's orders."""
     of_user = [line for lines in wanted.values() for line in lines if line["openid"] == user]
     theirs = {line[column] for line in of_user for column in ("openid", "trade_no") if column in line}
-    having = [path for path in warehouse.rglob("*") if path.is_file() and any_in(path, theirs)]
-    old = [path for path in warehouse.rglob("snap-*.avro") if path.stat().st_mtime < began]
-    good = went_on and told and not having and not old and len(days) == USER_DAYS
-    print(f"{'✓' if good else '✗'} a user with {touches[user]} touches of {len(days)} days and {orders[user]} events of orders erased; of the user and "
-          f"the orders {len(having)} files tell, as {[path.name for path in having[:2]]}; {len(old)} older snapshots are on the disk")
-    return good
+    return [path for path in warehouse.rglob("*") if path.is_file() and any_in(path, theirs)]
+
+
+def cut_off_is_ended(warehouse, wanted):
+    """Whether the erasure of another user, who ended when the rows were deleted and no file was removed, is ended by the next one, which has to
+    say so; and the one after it finds nobody."""
+    from lake import TABLES, catalog, erase_from
+
+    user = next(line["openid"] for line in wanted["orders"])
+    rows_of = sum(erase_from(catalog(warehouse), name, user) for name in TABLES)
+    before = files_of(warehouse, wanted, user)
+    answers = [erase(warehouse, user) for _ in range(2)]
+    after = files_of(warehouse, wanted, user)
+    codes = [answer.returncode for answer in answers]
+    good = rows_of > 0 and before and not after and codes == [0, 1] and "was cut off" in answers[0].stderr
+    return tell(good, f"an erasure of {rows_of} rows that was cut off, which {len(before)} files told: called twice again it ended with {codes}, and "
+                f"{len(after)} files tell\n{answers[0].stderr.strip()}", "an erasure that was cut off is NOT ended")
+
+
+def erase(warehouse, user, program=HERE / "lake.py"):
+    return subprocess.run([sys.executable, program, "erase", "--warehouse", warehouse, "--user", user], capture_output=True, text=True)
 
 
 def publish_touch(world, user):
@@ -375,9 +401,14 @@ def missing_days(world, wanted, user):
     """lake.py, but that it erases rows of the user's last day only."""
     last = max(line["paid_time"] for line in wanted["orders"] if line["openid"] == user)
     since = datetime.fromtimestamp(last - 43_200, timezone.utc).isoformat()
-    text = (HERE / "lake.py").read_text().replace("table.delete(of_user,", f"""table.delete(f"openid = '{{user}}' and {{TABLES[name][1]}} >= '{since}'",""")
-    program = world.directory / "missing_days.py"
-    program.write_text(text.replace("Path(__file__).resolve().parents[2]", f"Path({str(ROOT)!r})"))
+    text, program = (HERE / "lake.py").read_text(), world.directory / "missing_days.py"
+    column = "TABLES[table.name()[-1]][1]"
+    for right, wrong in (("import EqualTo", "import And, EqualTo, GreaterThanOrEqual"),
+                         ("table.delete(of_user,", f"table.delete(And(of_user, GreaterThanOrEqual({column}, {since!r})),"),
+                         ("Path(__file__).resolve().parents[2]", f"Path({str(ROOT)!r})")):
+        assert right in text, "what is planted takes the place of something"
+        text = text.replace(right, wrong)
+    program.write_text(text)
     return program
 
 
@@ -396,8 +427,7 @@ def later_is_told(world, warehouse):
     child = ingest(world, warehouse, "later")
     code = ends_with(child)
     good = code == 1 and "a value of another schema" in child.text() and rows(warehouse) == before
-    print(f"{'✓' if good else '✗'} a value of a later schema: the ingestion ended with {code}, {child.tail()}")
-    return good
+    return tell(good, f"a value of a later schema: the ingestion ended with {code}, {child.tail()}", "a later schema is NOT told")
 
 
 def ends_with(child):
@@ -423,7 +453,19 @@ def deleted_is_told(world, warehouse):
     child = ingest(world, warehouse, "behind")
     code = ends_with(child)
     good = code == 1 and "was deleted" in child.text()
-    print(f"{'✓' if good else '✗'} records deleted before they were read: the ingestion ended with {code}, {child.tail()}")
+    return tell(good, f"records deleted before they were read: the ingestion ended with {code}, {child.tail()}", "deleted records are NOT told")
+
+
+def missing_is_told(world):
+    """Whether a slip in the name of the topics or of the warehouse ends what was called, and nothing is made."""
+    nowhere, program = world.directory / "nowhere", HERE / "lake.py"
+    calls = [("there is no topic other.touches", ["ingest", "--bootstrap", world.bootstrap, "--prefix", "other"]),
+             ("is no warehouse", ["query", "select 1"]), ("is no warehouse", ["erase", "--user", "oUSER"])]
+    good = True
+    for words, call in calls:
+        answer = subprocess.run([sys.executable, program, *call, "--warehouse", nowhere], capture_output=True, text=True, timeout=60)
+        told = answer.returncode == 1 and words in answer.stderr and not nowhere.exists()
+        good &= tell(told, f"{call[0]}, not there: it ended with {answer.returncode}, {answer.stderr.strip()}", "what is not there is NOT told")
     return good
 
 

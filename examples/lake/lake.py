@@ -23,9 +23,11 @@ import json
 import signal
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as parquet
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
@@ -42,10 +44,17 @@ PROPERTIES = {"commit.retry.num-retries": "0", "write.metadata.metrics.default":
 # Each commit makes files in the partitions of its days: rarer ones make fewer and larger files.
 BATCH_SECONDS = 5
 TABLES = {"touches": ("touch", "create_time"), "orders": ("order", "paid_time")}
+# How often an erasure begins again on what others have committed meanwhile.
+TRIES_MAX = 20
 
 
-def catalog(warehouse):
-    warehouse.mkdir(parents=True, exist_ok=True)
+def catalog(warehouse, make=False):
+    """Only the ingestion makes one: a slip in its name must not be answered as if nothing were there."""
+    file = warehouse / "catalog.db"
+    if make:
+        warehouse.mkdir(parents=True, exist_ok=True)
+    elif not file.is_file():
+        raise SystemExit(f"{warehouse} is no warehouse: there is no {file}, which `ingest` makes")
     return SqlCatalog("lake", uri=f"sqlite:///{warehouse.resolve()}/catalog.db", warehouse=f"file://{warehouse.resolve()}")
 
 
@@ -62,13 +71,18 @@ def arrow_schema(avro):
 
 
 def open_table(lake, name):
+    try:
+        return lake.load_table(f"{NAMESPACE}.{name}")
+    except NoSuchTableError:
+        raise SystemExit(f"the warehouse has no table {name}, which `ingest` makes") from None
+
+
+def make_table(lake, name):
     """The table, made where it is missing: one commit makes it with its partitions, or another process was first."""
     schema_name, time_column = TABLES[name]
     identifier = f"{NAMESPACE}.{name}"
-    try:
-        return lake.load_table(identifier)
-    except NoSuchTableError:
-        pass
+    if lake.table_exists(identifier):
+        return open_table(lake, name)
     lake.create_namespace_if_not_exists(NAMESPACE)
     schema = arrow_schema(json.loads((SCHEMAS / f"{schema_name}.avsc").read_text()))
     try:
@@ -77,7 +91,7 @@ def open_table(lake, name):
                 partitions.add_field(time_column, DayTransform(), f"{time_column}_day")
     except (TableAlreadyExistsError, CommitFailedException):
         pass
-    return lake.load_table(identifier)
+    return open_table(lake, name)
 
 
 def offsets_of(table):
@@ -91,22 +105,29 @@ def offsets_of(table):
 class Ingest:
     """A topic, read into its table."""
 
-    def __init__(self, options, lake, name):
-        self.topic, self.lake, self.name, self.batch_records_max = f"{options.prefix}.{name}", lake, name, options.batch_records
+    def __init__(self, options, name):
+        self.topic, self.name, self.batch_records_max = f"{options.prefix}.{name}", name, options.batch_records
         avro = load_schema(SCHEMAS / f"{TABLES[name][0]}.avsc")
         self.header = b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(avro), "CRC-64-AVRO"))
         self.avro, self.arrow = parse_schema(avro), arrow_schema(avro)
         self.consumer = Consumer({"bootstrap.servers": options.bootstrap, "group.id": "unused", "enable.auto.commit": False,
                                   "isolation.level": "read_committed", "enable.partition.eof": True,
                                   "auto.offset.reset": "earliest" if options.skip_deleted else "error"})
+        # As they are now: those that are added later are read after the next start.
+        self.partitions = self.consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
+        if not self.partitions:
+            raise SystemExit(f"there is no topic {self.topic}: start the connector first, which makes it; --prefix has to be its topics.prefix")
+
+    def begin(self, lake):
+        self.lake = lake
+        make_table(lake, self.name)
         self.read_on()
 
     def read_on(self):
         """From where the table says. What was read and not committed is read again."""
         self.table = open_table(self.lake, self.name)
         self.offsets, self.rows, self.began = offsets_of(self.table), [], time.monotonic()
-        partitions = self.consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
-        self.consumer.assign([TopicPartition(self.topic, number, self.offsets.get(number, OFFSET_BEGINNING)) for number in partitions])
+        self.consumer.assign([TopicPartition(self.topic, number, self.offsets.get(number, OFFSET_BEGINNING)) for number in self.partitions])
 
     def turn(self):
         """Reads for a moment, and commits what has come together."""
@@ -147,8 +168,11 @@ class Ingest:
 
 
 def ingest(options):
-    lake = catalog(options.warehouse)
-    tables = [Ingest(options, lake, name) for name in TABLES]
+    tables = [Ingest(options, name) for name in TABLES]
+    # Where a topic is missing nothing is made.
+    lake = catalog(options.warehouse, make=True)
+    for table in tables:
+        table.begin(lake)
     stopping = []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     signal.signal(signal.SIGINT, lambda *_: stopping.append(True))
@@ -170,34 +194,43 @@ def query(options):
 
 
 def erase(options):
-    """Deletes the rows of a user, the snapshots that still have them, and the files that nobody refers to any more. Nobody's rows are 1: a slip in
-    the id, or another pseudonym, must not look as if somebody had been erased."""
-    if not options.warehouse.is_dir():
-        print(f"{options.warehouse} is no directory", file=sys.stderr, flush=True)
-        return 1
-    lake, erased = catalog(options.warehouse), 0
+    """Deletes the rows of a user, the snapshots that still have them, and the files that nobody refers to any more. Where no row was the
+    user's, nor any in such a file, it ends with 1: a slip in the id, or another pseudonym, must not look as if somebody had been erased."""
+    lake, user = catalog(options.warehouse), options.user
+    erased = {name: erase_from(lake, name, user) for name in TABLES}
+    removed = remove_unused(lake, user)
     for name in TABLES:
-        rows = erase_from(lake, name, options.user)
-        removed = remove_unused(lake, name)
-        print(f"{name}: {rows} rows erased; {removed} files removed", file=sys.stderr, flush=True)
-        erased += rows
-    if not erased:
-        print(f"no row is of {options.user}: nobody was erased", file=sys.stderr, flush=True)
-        return 1
-    return 0
+        files, of_user = removed[name]
+        print(f"{name}: {erased[name]} rows erased; {files} files removed, {of_user} of them with rows of the user", file=sys.stderr, flush=True)
+    if any(erased.values()):
+        return 0
+    if any(of_user for _, of_user in removed.values()):
+        print(f"no row is of {user} any more: what was removed had been left by an erasure that was cut off", file=sys.stderr, flush=True)
+        return 0
+    print(f"no row is of {user}: nobody was erased", file=sys.stderr, flush=True)
+    return 1
+
+
+def again(lake, name, work):
+    """What `work` makes of the table. Where another commit comes first, as of the ingestion or of a second erasure, which takes away snapshots
+    and files that this one has yet to read, it begins again with the table as it is then."""
+    for _ in range(TRIES_MAX):
+        table = open_table(lake, name)
+        try:
+            return work(table)
+        # The last is said of a snapshot that is gone.
+        except (CommitFailedException, FileNotFoundError, ValueError):
+            if open_table(lake, name).metadata_location == table.metadata_location:
+                raise
+            print(f"{name}: another commit came first; once more", file=sys.stderr, flush=True)
+    raise SystemExit(f"{name}: another commit came first {TRIES_MAX} times; call this again, if need be while the ingestion is stopped")
 
 
 def erase_from(lake, name, user):
-    """How many rows were deleted, and with them what had them before. Where another commit comes first, what is left to do is done on it."""
-    erased = 0
-    while (table := open_table(lake, name)).current_snapshot() is not None:
-        try:
-            erased += delete_rows(table, EqualTo("openid", user))
-            expire_older(table)
-            break
-        except CommitFailedException:
-            print(f"{name}: another commit came first; once more", file=sys.stderr, flush=True)
-    return erased
+    """How many rows were deleted, and with them what had them before."""
+    rows = again(lake, name, lambda table: delete_rows(table, EqualTo("openid", user)))
+    again(lake, name, expire_older)
+    return rows
 
 
 def delete_rows(table, of_user):
@@ -211,22 +244,41 @@ def delete_rows(table, of_user):
 
 def expire_older(table):
     """All snapshots but the last."""
-    current = table.current_snapshot().snapshot_id
-    older = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != current]
+    older = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != table.metadata.current_snapshot_id]
     if older:
         table.maintenance.expire_snapshots().by_ids(older).commit()
 
 
-def remove_unused(lake, name):
-    """How many files of data and of metadata were removed, to which the table does not refer any more. One that is younger than any commit
-    under way takes may belong to such a commit: it is waited for until it does, or is old enough."""
-    unused = unused_files(open_table(lake, name))
-    youngest = max((path.stat().st_mtime for path in unused), default=0)
+def remove_unused(lake, user):
+    """By table how many files of data and of metadata were removed, to which it does not refer any more, and how many of them had rows of the
+    user. One that is younger than any commit under way takes may belong to such a commit: it is waited for until it does, or is old enough."""
+    unused = {name: again(lake, name, unused_files) for name in TABLES}
+    youngest = max(map(modified, chain(*unused.values())), default=0)
     time.sleep(max(0, youngest + 2 * BATCH_SECONDS - time.time()))
-    stale = unused & unused_files(open_table(lake, name))
-    for path in stale:
+    stale = {name: unused[name] & again(lake, name, unused_files) for name in TABLES}
+    of_user = {name: {path for path in files if has_rows_of(path, user)} for name, files in stale.items()}
+    # Those of the user last, of both tables: whoever is killed before leaves some, by which the next call knows what it ends.
+    for path in chain(*(stale[name] - of_user[name] for name in TABLES), *of_user.values()):
         path.unlink(missing_ok=True)
-    return len(stale)
+    return {name: (len(stale[name]), len(of_user[name])) for name in TABLES}
+
+
+def modified(path):
+    """When; at no time where a second erasure has removed it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0
+
+
+def has_rows_of(path, user):
+    """Whether a file of data has some: one that is gone, or that a killed process never ended, has none to be read."""
+    if path.suffix != ".parquet":
+        return False
+    try:
+        return parquet.read_table(path, columns=["openid"], filters=[("openid", "==", user)], partitioning=None).num_rows > 0
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return False
 
 
 def unused_files(table):
