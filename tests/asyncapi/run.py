@@ -20,7 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "soak"))
 
-from parts import TARGET, binaries  # noqa: E402
+from parts import TARGET, binaries, conclude, tell, tell_wrong  # noqa: E402
 
 HOME = TARGET / "asyncapi"
 
@@ -102,8 +102,8 @@ def main():
     subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"], cwd=HOME, check=True)
     connector = binaries(options.release) / "promoter-connector"
     good = all([*are_valid(connector, options.plant), *are_found(connector)])
-    print("every document is valid, and every fault is found" if good else "NOT every document is valid, or NOT every fault is found")
-    return 0 if good else 1
+    tell_wrong()
+    return conclude(good, ("every document is valid, and every fault is found", "NOT every document is valid, or NOT every fault is found"))
 
 
 def are_valid(connector, plant):
@@ -114,8 +114,7 @@ def are_valid(connector, plant):
             if fault.__name__ == plant and name == FAULTY:
                 fault(shown)
         is_valid, said = judged(shown)
-        print(f"{'✓' if is_valid else '✗'} {name}: {said}", flush=True)
-        yield is_valid
+        yield tell(is_valid, f"{name}: {said}", "NOT every document is valid")
 
 
 def are_found(connector):
@@ -124,8 +123,7 @@ def are_found(connector):
         broken = document(connector, CONFIGURATIONS[FAULTY])
         fault(broken)
         is_valid, said = judged(broken)
-        print(f"{'✗' if is_valid else '✓'} planted {fault.__name__}: {'NOT FOUND' if is_valid else said.splitlines()[0]}", flush=True)
-        yield not is_valid
+        yield tell(not is_valid, f"planted {fault.__name__}: {'NOT FOUND' if is_valid else said.splitlines()[0]}", "NOT every fault is found")
 
 
 if __name__ == "__main__":
