@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from bill import write  # noqa: E402
 from connector import start_connector  # noqa: E402
-from parts import carry_out  # noqa: E402
+from parts import carry_out, tell  # noqa: E402
 from truth import lines_of, orders_of  # noqa: E402
 
 BEIJING = timezone(timedelta(hours=8))
@@ -71,8 +71,9 @@ def run(options, world):
     sold = 20
 
     clean = reconcile(world, day, payments, refunds, "clean")
-    print(f"{day}: {clean['paid_with_promoter']} payments by promoters, {len(clean['paid_without_promoter'])} without; "
-          f"{len(clean['differences'])} differences before any was planted")
+    right = not clean["differences"] and clean["paid_with_promoter"] > 100 and len(clean["paid_without_promoter"]) == sold
+    good = tell(right, f"{day}: {clean['paid_with_promoter']} payments by promoters, {len(clean['paid_without_promoter'])} without; "
+                f"{len(clean['differences'])} differences before any was made")
     wanted, alone, revoked = plant(world, chance, lines, day, payments, refunds)
     if options.plant == "silent":
         change_amount(chance, payments)
@@ -80,11 +81,12 @@ def run(options, world):
         leave_out(next_merchant(payments, refunds), payments, refunds)
     found = reconcile(world, day, payments, refunds, "planted", revoked)
     told = Counter((row["kind"], row["trade_no"]) for row in found["differences"])
-    print(f"planted {dict(Counter(kind for kind, _ in wanted))}")
-    print(f"not told: {sorted((Counter(wanted) - told).elements())}; told, and not planted: {sorted((told - Counter(wanted)).elements())}")
-    print(f"without a promoter by one of the two only: {sorted(alone ^ set(found['paid_without_promoter']))}")
-    return (not clean["differences"] and set(found["paid_without_promoter"]) == alone and clean["paid_with_promoter"] > 100 and len(clean["paid_without_promoter"]) == sold
-            and told == Counter(wanted) and wrong_bills_are_refused(world, day) and ahead_is_read(world, day) and sample_is_read())
+    print(f"differences made: {dict(Counter(kind for kind, _ in wanted))}")
+    good &= tell(told == Counter(wanted), f"not told: {sorted((Counter(wanted) - told).elements())}; "
+                 f"told, and not made: {sorted((told - Counter(wanted)).elements())}")
+    strange = sorted(alone ^ set(found["paid_without_promoter"]))
+    good &= tell(not strange, f"without a promoter by one of the two only: {strange}")
+    return good and wrong_bills_are_refused(world, day) and ahead_is_read(world, day) and sample_is_read()
 
 
 def publish(world, limit=180):
@@ -254,8 +256,7 @@ def ahead_is_read(world, day):
         told = json.loads(answer.stdout or "{}")
         right = told.get("paid_without_promoter") == [] and told["paid_with_promoter"] == len(seconds)
         right = right and [(row["kind"], row["trade_no"]) for row in told["differences"]] == [("no_payment", trade) for trade in missing]
-        print(f"{'✓' if right else '✗'} {ahead} published before their day began, {billed} in the bill: {answer.stdout.strip()} {answer.stderr.strip()}")
-        good &= right
+        good &= tell(right, f"{ahead} published before their day began, {billed} in the bill: {answer.stdout.strip()} {answer.stderr.strip()}")
     return good
 
 
@@ -280,8 +281,7 @@ def wrong_bills_are_refused(world, day):
         wrong.write_text(text, encoding="utf-8")
         answer = call(world, of_day, [wrong])
         told = answer.returncode == code and words in answer.stdout + answer.stderr
-        print(f"{'✓' if told else '✗'} a bill {name}: {answer.returncode} {answer.stderr.strip()}")
-        good &= told
+        good &= tell(told, f"a bill {name}: {answer.returncode} {answer.stderr.strip()}")
     return good
 
 
@@ -289,8 +289,7 @@ def sample_is_read():
     """By the README's command, without a broker; and it is what `bill.write` makes."""
     answer = subprocess.run([sys.executable, "-I", HERE / "bill.py", "--day", SAMPLE_OF[0], SAMPLE], capture_output=True, text=True, timeout=30)
     good = SAMPLE.read_bytes().decode() == write(*SAMPLE_OF) and (answer.returncode, answer.stdout) == (0, SAMPLE_READ)
-    print(f"{'✓' if good else '✗'} the sample bill: {answer.stdout.strip()} {answer.stderr.strip()}")
-    return good
+    return tell(good, f"the sample bill: {answer.stdout.strip()} {answer.stderr.strip()}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "chec
 from installed import there  # noqa: E402
 from java import Registry, java, maven  # noqa: E402
 from page import must_stand_in  # noqa: E402
-from parts import TARGET, carry_out, environment  # noqa: E402
+from parts import TARGET, carry_out, environment, tell  # noqa: E402
 
 HOME = TARGET / "sinks"
 PROGRAMS = {"connect": "mvn", "mirror": "mvn", "clickhouse": sys.executable}
@@ -99,9 +99,13 @@ def are_read(options, world, registry, names, orders):
         found = {"connect": connect, "mirror": mirror, "clickhouse": clickhouse}[name](options, world, registry, orders)
         lags = lags_of(world.bootstrap, GROUPS[name]) if name in GROUPS else []
         right = wanted if name == "mirror" else wanted | times
+        faults = [f"{key} has to be {right[key]}" for key in right if found[key] != right[key]]
+        faults += [f"{key} has to be something" for key in found if not found[key]]
         # A group of which no lag is told has none that could be looked at.
-        verdicts.append(found.items() >= right.items() and all(found.values()) and all(lags) and bool(lags) == (name in GROUPS))
-        print(f"{'✓' if verdicts[-1] else '✗'} {name}: {found}, after {time.monotonic() - began:.0f} s; lags {lags}", flush=True)
+        if not all(lags) or bool(lags) != (name in GROUPS):
+            faults.append("lags have to be 1 or more" if name in GROUPS else "lags have to be none")
+        seconds = time.monotonic() - began
+        verdicts.append(tell(not faults, f"{name}: {found}, after {seconds:.0f} s; lags {lags}" + "".join(f"; {fault}" for fault in faults)))
     if options.plant in FAULTS and options.plant not in planted:
         raise SystemExit(f"--plant {options.plant} alters none of the files of {', '.join(names)}")
     return verdicts and all(verdicts) and wanted["events"] > 1000

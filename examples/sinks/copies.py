@@ -5,6 +5,7 @@ from collections import Counter
 
 from confluent_kafka.admin import AdminClient, ConfigResource
 from events import schema_of
+from parts import tell
 from topic import Topic
 
 QUIET_SECONDS = 8
@@ -54,6 +55,5 @@ def is_copied(here, there, topic):
             each.read_to_end()
     same = original.records == copy.records and original.settings() == copy.settings()
     values = [Counter(value for records in each.records.values() for _, value, _, _ in records) for each in (original, copy)]
-    print(f"{'✓' if same else '✗'} {topic}: {original.count} records, {copy.count} copies, {(values[1] - values[0]).total()} too many, "
-          f"{(values[0] - values[1]).total()} missing; {copy.settings()}", flush=True)
-    return same
+    return tell(same, f"{topic}: {original.count} records, {copy.count} copies, {(values[1] - values[0]).total()} too many, "
+                f"{(values[0] - values[1]).total()} missing; {copy.settings()}")
