@@ -83,7 +83,7 @@ def stray_order(lines, what):
     20 fen there is no commission, so that a refund would change nothing, and nobody could find it."""
     order = earning(lines)[0]
     if what == "event":
-        return payment(order, "0") | {"trade_no": "planted", "paid_amount": 20}
+        return payment(order, "0") | {"trade_no": "stray", "paid_amount": 20}
     fields = payment(order, "1")
     return fields | {"status": "REFUNDED", "status_code": 2, "refunded_time": fields["observed_at"]}
 

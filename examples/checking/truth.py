@@ -38,6 +38,11 @@ def expected(lines, basis_points):
     return days, late
 
 
+def differences_of(wrong):
+    """Their number, and so many of them as anybody reads."""
+    return "\n  ".join([f"differences: {len(wrong)}", *wrong[:10]]) if wrong else ""
+
+
 def differences(where, truth, found):
     """A day that nobody speaks of earns nothing."""
     keys = sorted(key for key in truth.keys() | found.keys() if truth.get(key, 0) != found.get(key, 0))

@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from connector import APPS, promoters, start_connector  # noqa: E402
 from java import Registry, free_ports  # noqa: E402
-from parts import carry_out  # noqa: E402
+from parts import carry_out, tell  # noqa: E402
 from processes import build, commissions_settings, start_java  # noqa: E402
 
 BASIS_POINTS = 500
@@ -60,7 +60,7 @@ def run(options, world):
     # Their packages are there only within the environment.
     from events import Events, refund_an_order, tell_again
     from topics import Results
-    from truth import differences, expected, lines_of
+    from truth import differences, differences_of, expected, lines_of
 
     build()
     ports = start(options, world)
@@ -75,11 +75,10 @@ def run(options, world):
     answered = ask_instances(options, ports)
     codes = {name: world.children[name].terminate(60) for name in ports}
     wrong = differences("topic", truth, results.days) + differences("query", truth, answered)
-    print(f"connector and example killed {options.kills} times each, {kills_left} fewer; then stopped with {codes}")
-    print(f"{results.count} results for {len(results.days)} days of promoters, {sum(results.days.values())} fen; "
-          f"{sum(truth.values())} by the truth; {late} refunds corrected an earlier day")
-    print("\n".join(wrong[:10]) + (f"\n{len(wrong)} differences" if wrong else "no difference, on the topic or asked for"))
-    return not wrong and not kills_left and truth and late > 0
+    killed = tell(not kills_left, f"connector and example killed {options.kills} times each, {kills_left} fewer; then stopped with {codes}")
+    seen = tell(truth and late > 0, f"{results.count} results for {len(results.days)} days of promoters, {sum(results.days.values())} fen; "
+                f"{sum(truth.values())} by the truth; {late} refunds corrected an earlier day")
+    return tell(not wrong, differences_of(wrong) or "no difference, on the topic or asked for") and seen and killed
 
 
 def start(options, world):
