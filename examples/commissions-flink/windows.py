@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from datetime import UTC, datetime
 
+from parts import tell
+
 TIMEOUT = "'scan.watermark.idle-timeout' = "
 # In a world that lasts minutes a partition is idle sooner; 0 is never.
 VARIANTS = {"windows": "'5s'", "windows-without-timeout": "'0s'"}
@@ -32,6 +34,5 @@ def measure(world, lines):
                     if line["kind"] == "order" and line["status"] == "PAID")
     there = sum(payments for hour, payments in hours.items() if hour <= max(kept, default=datetime.min.replace(tzinfo=UTC)))
     good = 0 < sum(kept.values()) < there and not without
-    print(f"{'✓' if good else '✗'} windows of an hour that have ended: {len(kept)}, with {sum(kept.values())} "
-          f"of their {there} payments; without the time-out {len(without)} have ended")
-    return good
+    return tell(good, f"windows of an hour that have ended: {len(kept)}, with {sum(kept.values())} "
+                f"of their {there} payments; without the time-out {len(without)} have ended")
