@@ -27,7 +27,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
-from parts import carry_out, promoter_id  # noqa: E402
+from parts import carry_out, promoter_id, tell  # noqa: E402
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 HISTORY_DAYS, REFUND_DAYS = 4, 2
@@ -143,9 +143,8 @@ def measure(options, world, case, name):
     good = 0 < of_past <= (case.late_max or of_past) and code == 0
     allowed = f"{case.late_max} s allowed" if case.late_max else "measured only"
     behind = f"; {latest} s behind those of the present" if latest != of_past else ""
-    print(f"{'✓' if good else '✗'} {case.title}: {topic.count} records; at most {of_past} s late ({allowed}){behind}; "
-          f"stopped with {code}\n    windows of {text(case.window)} keep with a grace of  {';  '.join(kept)}", flush=True)
-    return good
+    return tell(good, f"{case.title}: {topic.count} records; at most {of_past} s late ({allowed}){behind}; "
+                f"stopped with {code}\n    windows of {text(case.window)} keep with a grace of  {';  '.join(kept)}")
 
 
 def wait_for_end(world, topic, connector, limit=400):
