@@ -11,8 +11,8 @@ day, asked of DuckDB, must be those of the upstream's truth, and every field of 
 complete by the ledger, asked as docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
 file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody, and the
 ingestion goes on; and an erasure that ended between its commits and the removal of files is ended by the next one. Last, a value of a later
-schema comes, and records are deleted from the topic before they are read, each of which must end the ingestion; so must topics that are not
-there, and a question or an erasure in a warehouse that is not there.
+schema comes, records are deleted from the topic before they are read, and a topic is deleted and made anew, each of which must end the
+ingestion; so must topics that are not there, and a question or an erasure in a warehouse that is not there.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; the Python packages are installed below target/. PROMOTER_BINARIES names
 a directory, laid out as target/debug is, whose connector and broker are taken instead of building them.
@@ -84,7 +84,7 @@ def run(options, world):
     good = good and cut_off_is_ended(warehouse, wanted)
     code = world.children["ingest"].terminate(60)
     good &= tell(code == 0, f"ingestion stopped with {code}", "NOT stopped in order")
-    return good and all([later_is_told(world, warehouse), deleted_is_told(world, warehouse), missing_is_told(world)])
+    return good and all([later_is_told(world, warehouse), deleted_is_told(world, warehouse), missing_is_told(world), anew_is_told(world, warehouse)])
 
 
 def ingest(world, warehouse, name="ingest"):
@@ -467,6 +467,30 @@ def missing_is_told(world):
         told = answer.returncode == 1 and words in answer.stderr and not nowhere.exists()
         good &= tell(told, f"{call[0]}, not there: it ended with {answer.returncode}, {answer.stderr.strip()}", "what is not there is NOT told")
     return good
+
+
+def anew_is_told(world, warehouse):
+    """Whether the ingestion ends where a topic of the same name is another one: the offsets of the old one would pass over its first records, as
+    soon as it has as many."""
+    import events
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    world.children["connector"].kill9()
+    topic, admin, deadline = events.TOPICS["touch"], AdminClient({"bootstrap.servers": world.bootstrap}), time.monotonic() + 60
+    admin.delete_topics([topic])[topic].result(30)
+    while True:
+        try:
+            admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
+            break
+        except KafkaException:  # The old one is there for a moment yet.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+    child = ingest(world, warehouse, "anew")
+    code = ends_with(child)
+    good = code == 1 and "made anew" in child.text()
+    return tell(good, f"a topic made anew: the ingestion ended with {code}, {child.tail()}", "a topic made anew is NOT told")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
 from pyiceberg.catalog.sql import SqlCatalog
@@ -37,7 +38,7 @@ from pyiceberg.expressions import EqualTo
 from pyiceberg.transforms import DayTransform
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-NAMESPACE, OFFSETS = "promoter", "kafka.offsets"
+NAMESPACE, OFFSETS, TOPIC_ID = "promoter", "kafka.offsets", "kafka.topic.id"
 # Of each file's columns counts only. By default the metadata have the first 16 characters of each column's least and greatest value, and so of
 # users' ids and order numbers, which stay when the rows are gone: a manifest tells which files were deleted, with all that it knew of them.
 PROPERTIES = {"commit.retry.num-retries": "0", "write.metadata.metrics.default": "counts"}
@@ -102,6 +103,12 @@ def offsets_of(table):
     return {int(partition): offset for partition, offset in json.loads(snapshot.summary[OFFSETS]).items()}
 
 
+def place_of(table):
+    """What the current snapshot says of the topic, and its successor has to say, too."""
+    summary = table.current_snapshot().summary
+    return {key: summary[key] for key in (OFFSETS, TOPIC_ID) if summary.get(key) is not None}
+
+
 class Ingest:
     """A topic, read into its table."""
 
@@ -117,10 +124,15 @@ class Ingest:
         self.partitions = self.consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
         if not self.partitions:
             raise SystemExit(f"there is no topic {self.topic}: start the connector first, which makes it; --prefix has to be its topics.prefix")
+        admin = AdminClient({"bootstrap.servers": options.bootstrap})
+        # Brokers before 2.8 give all topics the same one.
+        self.topic_id = str(admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(10).topic_id)
 
     def begin(self, lake):
         self.lake = lake
-        make_table(lake, self.name)
+        table = make_table(lake, self.name)
+        if table.current_snapshot() and place_of(table).get(TOPIC_ID, self.topic_id) != self.topic_id:
+            raise SystemExit(f"{self.topic} was deleted and made anew since: the table's offsets are not its; read it into a new warehouse")
         self.read_on()
 
     def read_on(self):
@@ -155,7 +167,7 @@ class Ingest:
             return
         rows = pa.Table.from_pylist(self.rows, schema=self.arrow)
         try:
-            self.table.append(rows, snapshot_properties={OFFSETS: json.dumps(self.offsets)})
+            self.table.append(rows, snapshot_properties={OFFSETS: json.dumps(self.offsets), TOPIC_ID: self.topic_id})
         except (CommitFailedException, FileNotFoundError):
             # An erasure has removed the metadata that this commit would have been made on.
             if open_table(self.lake, self.name).metadata_location == self.table.metadata_location:
@@ -238,7 +250,7 @@ def delete_rows(table, of_user):
     rows = table.scan(row_filter=of_user).count()
     if rows:
         # The rows of days that are rewritten stay; so do the offsets, or the next start would read everything again.
-        table.delete(of_user, snapshot_properties={OFFSETS: json.dumps(offsets_of(table))})
+        table.delete(of_user, snapshot_properties=place_of(table))
     return rows
 
 
