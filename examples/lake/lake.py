@@ -124,7 +124,8 @@ class Ingest:
         self.partitions = self.consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
         if not self.partitions:
             raise SystemExit(f"there is no topic {self.topic}: start the connector first, which makes it; --prefix has to be its topics.prefix")
-        admin = AdminClient({"bootstrap.servers": options.bootstrap})
+        # At the level of its own it may say at its end what nobody has to do anything about.
+        admin = AdminClient({"bootstrap.servers": options.bootstrap, "log_level": 5})
         # Brokers before 2.8 give all topics the same one.
         self.topic_id = str(admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(10).topic_id)
 
