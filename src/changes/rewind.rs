@@ -88,6 +88,7 @@ impl PlannedRewind {
             "to": to.to_string(),
             "cursor": cursor.complete_before.to_string(),
             "target": target.map(|target| target.to_string()),
+            "start": cursor.start.min(*to).to_string(),
             "days": days,
             "calls_min": calls_min,
             "known_since": known_since.to_string(),

@@ -80,6 +80,8 @@ pub fn within_the_memory(context: &Context) -> Result<()> {
 
     let dry = rewind(context, &config, "orders", to, &["--dry-run"])?.must_end_with(0)?.json()?;
     ensure!(dry["unknown_facts"] == "none" && dry["rewind_id"].is_null() && dry["target"].is_string(), "{dry}");
+    let start: Timestamp = dry["start"].as_str().context("a time")?.parse()?;
+    ensure!(start <= to, "what happened since then is published: {dry}");
     ensure!(cursor(context, &config, "orders")? == stood, "a dry run changes nothing");
 
     let written = rewind(context, &config, "orders", to, &[])?.must_end_with(0)?.json()?;
