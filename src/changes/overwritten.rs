@@ -56,7 +56,7 @@ impl<'a> Overwritten<'a> {
     fn take(&mut self, promoter: &Promoter, content: &RegistryContent) {
         let Some(&place) = self.places.get(&(promoter, content.key())) else { return };
         let (promoter, own) = &self.writes[place];
-        if content != own {
+        if !says_as(content, own) {
             self.before_own.insert(place);
         } else if self.before_own.remove(&place) {
             self.promoters.insert(promoter);
@@ -78,9 +78,19 @@ impl<'a> Overwritten<'a> {
     }
 }
 
+/// Whether both say the same, whenever they were written: where a broker's clock is behind and gives records their time, the own one
+/// comes back with another than it had.
+fn says_as(content: &RegistryContent, own: &RegistryContent) -> bool {
+    match (content, own) {
+        (RegistryContent::Record(Some(record)), RegistryContent::Record(Some(own))) => record.says_as(own),
+        (content, own) => content == own,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::UnixMillis;
     use crate::registry::record::PromoterRecord;
 
     fn promoter(id: &str) -> Promoter {
@@ -113,6 +123,16 @@ mod tests {
             let told = told(&[("o2", others), ("o1", own()), ("o2", own())]).unwrap();
             assert!(told.contains(" 1 of these promoters") && told.contains("any more: wx1/o2."), "{told}");
         }
+    }
+
+    #[test]
+    fn the_own_record_is_known_whatever_time_the_broker_gives_it() {
+        let own = RegistryContent::Record(Some(PromoterRecord {
+            paused: true,
+            updated_at: UnixMillis(7),
+            ..PromoterRecord::default()
+        }));
+        assert!(told(&[("o1", record(false)), ("o1", own)]).is_some());
     }
 
     #[test]
