@@ -56,7 +56,8 @@ impl<'a> Overwritten<'a> {
     fn take(&mut self, promoter: &Promoter, content: &RegistryContent) {
         let Some(&place) = self.places.get(&(promoter, content.key())) else { return };
         let (promoter, own) = &self.writes[place];
-        if !says_as(content, own) {
+        // Where a broker's clock is behind and gives records their time, the own one comes back with another than it had.
+        if !content.says_as(own) {
             self.before_own.insert(place);
         } else if self.before_own.remove(&place) {
             self.promoters.insert(promoter);
@@ -75,15 +76,6 @@ impl<'a> Overwritten<'a> {
             self.promoters.len(),
             named.join(", ")
         ))
-    }
-}
-
-/// Whether both say the same, whenever they were written: where a broker's clock is behind and gives records their time, the own one
-/// comes back with another than it had.
-fn says_as(content: &RegistryContent, own: &RegistryContent) -> bool {
-    match (content, own) {
-        (RegistryContent::Record(Some(record)), RegistryContent::Record(Some(own))) => record.says_as(own),
-        (content, own) => content == own,
     }
 }
 

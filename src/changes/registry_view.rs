@@ -139,7 +139,7 @@ pub(super) struct LearningDecoder {
     _runtime: Runtime,
 }
 
-pub(super) type DecodedPromoter = Result<(Promoter, RegistryContent), PromoterError>;
+type DecodedPromoter = Result<(Promoter, RegistryContent), PromoterError>;
 
 impl LearningDecoder {
     /// # Errors

@@ -81,14 +81,14 @@ pub const WOULD_REPUBLISH: &str = "facts would be published again";
 
 impl PlannedRewind {
     pub fn json(&self, promoter: &Promoter) -> serde_json::Value {
-        let RewindPlan { feed, to, cursor, target, known_since, republish, calls_min, days } = &self.plan;
+        let RewindPlan { feed, to, cursor, target, start, known_since, republish, calls_min, days } = &self.plan;
         json!({
             "promoter": promoter.key(),
             "feed": feed.name(),
             "to": to.to_string(),
             "cursor": cursor.complete_before.to_string(),
             "target": target.map(|target| target.to_string()),
-            "start": cursor.start.min(*to).to_string(),
+            "start": start.to_string(),
             "days": days,
             "calls_min": calls_min,
             "known_since": known_since.to_string(),

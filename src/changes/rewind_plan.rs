@@ -14,6 +14,8 @@ pub struct RewindPlan {
     pub cursor: Cursor,
     /// Where the cursor goes; nothing where it has not passed that, as far as its last record tells, and does not start later.
     pub target: Option<UnixTime>,
+    /// Since when facts are published then.
+    pub start: UnixTime,
     /// What happened then or later is recognised where it is published.
     pub known_since: UnixTime,
     pub republish: bool,
@@ -45,6 +47,7 @@ impl RewindPlan {
             to,
             cursor,
             target,
+            start: rewound.start,
             known_since: known_since(feed, progress.whole_from()),
             republish,
             calls_min: least_calls(feed, &begun, now),

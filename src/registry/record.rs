@@ -34,6 +34,14 @@ impl RegistryContent {
             RegistryContent::Rewind(feed, _) => RegistryKey::Rewind(*feed),
         }
     }
+
+    /// Whether both say the same, whenever they were written.
+    pub(crate) fn says_as(&self, other: &RegistryContent) -> bool {
+        match (self, other) {
+            (RegistryContent::Record(Some(record)), RegistryContent::Record(Some(other))) => record.says_as(other),
+            (content, other) => content == other,
+        }
+    }
 }
 
 /// A registered promoter, whose key stands beside it.

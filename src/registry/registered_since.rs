@@ -16,7 +16,7 @@ const MILLIS_MAX: i64 = (1 << 47) - 1;
 
 /// For how long it counts that a feed was asked for, in seconds: as long as an outage of all instances may take. A record that was
 /// copied from another cluster is no reason to publish its past.
-pub const COUNTS_FOR: i64 = 3600;
+const COUNTS_FOR: i64 = 3600;
 
 /// When his records were written, since he was not registered last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, wait_for_records};
+use super::world::{BOUND, OPEN, PROMOTERS, QUICK_GROUP, SETTLE, SMALL_TRANSACTIONS, lively, two_instances};
 use crate::harness::case::Case;
 use crate::harness::consumer::high_watermarks;
 use crate::harness::context::Context;
@@ -24,13 +24,7 @@ pub const CASES: &[Case] = &[
 
 fn a_second_instance_comes_and_goes(context: &Context) -> Result<()> {
     let simulator = lively(context, "20s")?;
-    let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}");
-    let config = |instance| context.config_of(instance, simulator.url(), PROMOTERS, &more);
-    let one = context.connector("one", &config("one"), &[])?;
-    wait_for_records(context, &one, "orders", 1)?;
-
-    let two = context.connector("two", &config("two"), &[])?;
-    two.wait_logged(OPEN, 1, BOUND)?;
+    let [one, two] = two_instances(context, &simulator, &format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}"))?;
     // Both have written once each partition has grown.
     let topic = context.topics().name("touches");
     let before = high_watermarks(context.bootstrap(), &topic)?;

@@ -77,6 +77,16 @@ pub fn lively(context: &Context, quiet_after: &str) -> Result<Simulator> {
     context.simulator(&arguments)
 }
 
+/// Two instances with `more` settings, the first of which has published orders before the second has its part.
+pub fn two_instances(context: &Context, simulator: &Simulator, more: &str) -> Result<[Connector; 2]> {
+    let config = |instance| context.config_of(instance, simulator.url(), PROMOTERS, more);
+    let one = context.connector("one", &config("one"), &[])?;
+    wait_for_records(context, &one, "orders", 1)?;
+    let two = context.connector("two", &config("two"), &[])?;
+    two.wait_logged(OPEN, 1, BOUND)?;
+    Ok([one, two])
+}
+
 /// Waits until `topic` (named without its prefix) has grown to `records` places, markers of transactions among them.
 pub fn wait_for_records(context: &Context, connector: &Connector, topic: &str, records: i64) -> Result<i64> {
     let topic = context.topics().name(topic);

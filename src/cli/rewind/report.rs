@@ -31,15 +31,15 @@ impl RewindReport<'_> {
 
     /// Where the cursor goes, and what that costs.
     fn movement(&self) -> String {
-        let RewindPlan { feed, to, cursor, target, calls_min, days, .. } = &self.planned.plan;
+        let RewindPlan { feed, cursor, target, start, calls_min, days, .. } = &self.planned.plan;
         let (promoter, stands) = (self.promoter, shown(cursor.complete_before));
         let mut text = format!("{promoter} {feed}: cursor {stands}");
         text += &match target {
             Some(target) => {
                 let days = if *days == 1 { "1 day".to_owned() } else { format!("{days} days") };
                 let calls = if *calls_min == 1 { "1 call".to_owned() } else { format!("{calls_min} calls") };
-                let start = match *to < cursor.start {
-                    true => format!(", start {} → {}", shown(cursor.start), shown(*to)),
+                let start = match *start < cursor.start {
+                    true => format!(", start {} → {}", shown(cursor.start), shown(*start)),
                     false => String::new(),
                 };
                 format!(" → {}{start}: {days}, {calls} or more\n", shown(*target))

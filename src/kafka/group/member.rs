@@ -15,6 +15,7 @@ use super::foreign_members::ForeignWatch;
 use super::group_members::GroupMembers;
 use super::member_id;
 use super::observer::OwnershipObserver;
+use super::partition_count::partition_count;
 use super::refusal;
 use super::shared_membership::SharedMembership;
 use super::snapshot::MembershipSnapshot;
@@ -283,10 +284,7 @@ impl MemberThread {
     /// librdkafka takes partitions for lost where it has to ask for the new topic first, so that is asked for here.
     fn hand_over(&self, consumer: &BaseConsumer<MemberContext>) -> bool {
         let elsewhere = &self.settings.topics.dead_letters;
-        let is_known = || {
-            let known = consumer.fetch_metadata(Some(elsewhere), FETCH_TIMEOUT);
-            known.is_ok_and(|known| known.topics().iter().any(|topic| !topic.partitions().is_empty()))
-        };
+        let is_known = || partition_count(consumer, elsewhere).is_ok_and(|partitions| partitions > 0);
         let subscribed = self.has_others(consumer) && is_known() && self.subscribe_to(consumer, elsewhere);
         // Or whoever waits until others have taken over would wait for nobody.
         if !subscribed {
@@ -316,17 +314,10 @@ impl MemberThread {
 
     /// Learns how many partitions there are, and tells it; nothing where no broker answers.
     fn count(&self, consumer: &BaseConsumer<MemberContext>) -> Option<usize> {
-        match consumer.fetch_metadata(Some(&self.shared.topic), FETCH_TIMEOUT) {
-            Ok(metadata) => {
-                let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-                self.shared.counted(partitions);
-                Some(partitions)
-            }
-            Err(error) => {
-                self.shared.log.error(&error, "counting the partitions");
-                None
-            }
-        }
+        partition_count(consumer, &self.shared.topic)
+            .inspect(|partitions| self.shared.counted(*partitions))
+            .inspect_err(|error| self.shared.log.error(error, "counting the partitions"))
+            .ok()
     }
 
     /// What is wrong with the registry, which has so many partitions, beside the state.
@@ -339,8 +330,7 @@ impl MemberThread {
         if !self.decides() {
             return None;
         }
-        let state = consumer.fetch_metadata(Some(&self.settings.topics.state), FETCH_TIMEOUT).ok();
-        let state = state.and_then(|metadata| metadata.topics().first().map(|topic| topic.partitions().len()));
+        let state = partition_count(consumer, &self.settings.topics.state).ok();
         tables.take(&self.settings.topics, registry, state)
     }
 

@@ -78,6 +78,8 @@ mod unowned;
 
 mod table_watch;
 
+mod partition_count;
+
 mod foreign_members;
 
 pub(crate) mod partition_owners;

@@ -6,6 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::callbacks::MemberContext;
 use super::group_members::GroupMembers;
+use super::partition_count::partition_count;
 use super::shared_membership::SharedMembership;
 
 /// How long a member may own nothing before that is looked into: one that joins is given its part when others have let go of it.
@@ -32,8 +33,7 @@ impl Standby {
             return;
         }
         self.since = Some(Instant::now());
-        let Ok(metadata) = consumer.fetch_metadata(Some(&shared.topic), FETCH_TIMEOUT) else { return };
-        let partitions = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
+        let Ok(partitions) = partition_count(consumer, &shared.topic) else { return };
         let Ok(members) = GroupMembers::fetch(consumer.client(), group, FETCH_TIMEOUT) else { return };
         if members.count() > partitions {
             let (topic, instances) = (&shared.topic, members.count());

@@ -1,6 +1,7 @@
 //! Reads topics as an outside consumer does: read_committed, without a group, from the beginning or from later on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -226,24 +227,23 @@ impl TopicReader {
     /// # Errors
     /// As [`has_reached`](Self::has_reached).
     pub fn count_left(&self, ends: &TopicEnds) -> Result<u64, ClientError> {
-        let positions = self.consumer.position().map_err(failed)?;
-        let left = ends.0.iter().map(|((topic, partition), (low, high))| {
-            let position = positions.find_partition(topic, *partition).and_then(|element| element.offset().to_raw());
-            // There is none before the first record.
-            high.saturating_sub(position.unwrap_or(*low).max(*low))
-        });
-        Ok(left.filter_map(|left| u64::try_from(left).ok()).sum())
+        Ok(self.unreached(ends)?.map(|(.., left)| left.end.abs_diff(left.start)).sum())
     }
 
-    /// The partitions that have something below `ends` that has not been given out, with that end.
+    /// The partitions that have something below `ends` that has not been given out, with the offsets of that.
     ///
     /// # Errors
     /// As [`has_reached`](Self::has_reached).
-    fn unreached<'a>(&self, ends: &'a TopicEnds) -> Result<impl Iterator<Item = (&'a str, i32, i64)>, ClientError> {
+    fn unreached<'a>(
+        &self,
+        ends: &'a TopicEnds,
+    ) -> Result<impl Iterator<Item = (&'a str, i32, Range<i64>)>, ClientError> {
         let positions = self.consumer.position().map_err(failed)?;
-        Ok(ends.0.iter().filter_map(move |((topic, partition), (_, end))| {
+        Ok(ends.0.iter().filter_map(move |((topic, partition), (low, high))| {
             let position = positions.find_partition(topic, *partition).and_then(|element| element.offset().to_raw());
-            position.is_none_or(|position| position < *end).then_some((topic.as_str(), *partition, *end))
+            // There is none before the first record.
+            let left = position.unwrap_or(*low).max(*low)..*high;
+            (!left.is_empty()).then_some((topic.as_str(), *partition, left))
         }))
     }
 
@@ -253,14 +253,14 @@ impl TopicReader {
     /// As [`has_reached`](Self::has_reached). That no leader answers is none: nothing is known then.
     pub fn held_up_by(&self, ends: &TopicEnds) -> Result<Option<OpenTransaction>, ClientError> {
         let until = Instant::now() + LOOK_MAX;
-        for (topic, partition, end) in self.unreached(ends)? {
+        for (topic, partition, unread) in self.unreached(ends)? {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             // This consumer reads what is committed, and is told that the partition ends where the first open transaction begins.
             match watermarks::of_partition(self.consumer.client(), topic, partition, left) {
-                Ok((_, offset)) if offset < end => {
+                Ok((_, offset)) if offset < unread.end => {
                     return Ok(Some(OpenTransaction { topic: topic.to_owned(), partition, offset }));
                 }
                 Ok(_) | Err(_) => {}

@@ -6,9 +6,7 @@ use anyhow::{Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::{PARTITIONS, fence_in, lived, nothing_twice, stops};
-use crate::broker::world::{
-    BOUND, OPEN, PROMOTERS, QUICK_GROUP, SMALL_TRANSACTIONS, lively, member_config, wait_for_records,
-};
+use crate::broker::world::{BOUND, PROMOTERS, QUICK_GROUP, SMALL_TRANSACTIONS, lively, member_config, two_instances};
 use crate::harness::connector::Connector;
 use crate::harness::consumer::read_all;
 use crate::harness::context::Context;
@@ -23,16 +21,13 @@ const QUICK_METADATA: &str = r#"kafka."topic.metadata.refresh.interval.ms" = 500
 pub fn raised_partitions(context: &Context) -> Result<()> {
     let simulator = lively(context, "60s")?;
     let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}\n{QUICK_METADATA}");
-    let config = |instance| context.config_of(instance, simulator.url(), PROMOTERS, &more);
-    let one = context.connector("one", &config("one"), &[])?;
-    wait_for_records(context, &one, "orders", 1)?;
-    let two = context.connector("two", &config("two"), &[])?;
-    two.wait_logged(OPEN, 1, BOUND)?;
+    let [one, two] = two_instances(context, &simulator, &more)?;
 
     for topic in ["state", "registry"] {
         context.topics().grow(&context.topics().name(topic), 6)?;
     }
-    let three = context.connector("three", &config("three"), &[])?;
+    let config = context.config_of("three", simulator.url(), PROMOTERS, &more);
+    let three = context.connector("three", &config, &[])?;
     for connector in [&one, &two, &three] {
         stops(connector, "it was written when it had another number of partitions: 3 then, 6 now")?;
     }
@@ -43,15 +38,10 @@ pub fn raised_partitions(context: &Context) -> Result<()> {
 /// Of the state no group counts them: an instance that runs does, and says what is wrong as the next start would.
 pub fn raised_state(context: &Context) -> Result<()> {
     let simulator = lively(context, "60s")?;
-    let more = format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}");
-    let config = |instance| context.config_of(instance, simulator.url(), PROMOTERS, &more);
-    let one = context.connector("one", &config("one"), &[])?;
-    wait_for_records(context, &one, "orders", 1)?;
-    let two = context.connector("two", &config("two"), &[])?;
-    two.wait_logged(OPEN, 1, BOUND)?;
+    let instances = two_instances(context, &simulator, &format!("{SMALL_TRANSACTIONS}\n{QUICK_GROUP}"))?;
 
     context.topics().grow(&context.topics().name("state"), 6)?;
-    for connector in [&one, &two] {
+    for connector in &instances {
         stops(connector, "has 6 partitions and topic")?;
     }
     nothing_twice(context, &simulator)
