@@ -8,7 +8,7 @@ use crate::kafka::topics::whole::WholeTopic;
 use crate::model::cursor::Cursor;
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;
-use crate::model::rewind::{MaybeForgotten, MetRewind};
+use crate::model::rewind::{MaybeForgotten, MetRewind, RewindId};
 use crate::model::state_record::{StateKey, StateValue};
 use crate::model::time::UnixTime;
 
@@ -17,6 +17,8 @@ use crate::model::time::UnixTime;
 pub struct FeedProgress {
     /// Of the last record: one that moves in silence may be an hour ahead.
     pub cursor: Cursor,
+    /// The last rewind that was met.
+    pub met: Option<RewindId>,
     /// What an earlier rewind meets and the memory may have forgotten.
     pub maybe_forgotten: Vec<MaybeForgotten>,
     /// Up to when an earlier rewind has forgotten what was published before it.
@@ -34,7 +36,7 @@ pub fn of_promoter(
     until: Instant,
 ) -> anyhow::Result<PerFeed<Option<FeedProgress>>> {
     let state = WholeTopic::of_promoter(settings, &settings.topics.state, promoter, ReadFrom::Beginning, until)?;
-    let (mut cursors, mut maybe_forgotten) = (PerFeed::<Option<Cursor>>::default(), PerFeed::default());
+    let (mut cursors, mut rewinds) = (PerFeed::<Option<Cursor>>::default(), PerFeed::<Option<MetRewind>>::default());
     let mut forgotten_before = PerFeed::default();
     let keys = Feed::ALL.map(|feed| {
         let kinds = [StateKey::Cursor, StateKey::Rewound, StateKey::Forgotten];
@@ -48,10 +50,8 @@ pub fn of_promoter(
             (StateKey::Cursor(_, feed), Some(StateValue::Cursor(read))) => cursors[*feed] = Some(read),
             // A tombstone: the feed begins anew.
             (StateKey::Cursor(_, feed), _) => cursors[*feed] = None,
-            (StateKey::Rewound(_, feed), Some(StateValue::Rewound(MetRewind { maybe_forgotten: read, .. }))) => {
-                maybe_forgotten[*feed] = read;
-            }
-            (StateKey::Rewound(_, feed), _) => maybe_forgotten[*feed] = Vec::new(),
+            (StateKey::Rewound(_, feed), Some(StateValue::Rewound(read))) => rewinds[*feed] = Some(read),
+            (StateKey::Rewound(_, feed), _) => rewinds[*feed] = None,
             (StateKey::Forgotten(_, feed), Some(StateValue::Forgotten(read))) => forgotten_before[*feed] = Some(read),
             (StateKey::Forgotten(_, feed), _) => forgotten_before[*feed] = None,
             _ => {}
@@ -59,8 +59,13 @@ pub fn of_promoter(
     }
     Ok(PerFeed::new(|feed| {
         let cursor = cursors[feed].filter(|cursor| cursor.polled)?;
-        let maybe_forgotten = std::mem::take(&mut maybe_forgotten[feed]);
-        Some(FeedProgress { cursor, maybe_forgotten, forgotten_before: forgotten_before[feed] })
+        let rewind = rewinds[feed].take();
+        Some(FeedProgress {
+            cursor,
+            met: rewind.as_ref().map(|met| met.id),
+            maybe_forgotten: rewind.map(|met| met.maybe_forgotten).unwrap_or_default(),
+            forgotten_before: forgotten_before[feed],
+        })
     }))
 }
 

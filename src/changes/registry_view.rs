@@ -1,5 +1,6 @@
 //! What is known of all promoters at one moment: the configuration, and the registry topic read to its end.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
@@ -12,9 +13,11 @@ use crate::avro::promoter::{PromoterDecoder, RegistryRecord};
 use crate::avro::promoter_error::PromoterError;
 use crate::kafka::registry_topic::reader::RegistryReader;
 use crate::kafka::topics::reader::ReadRecord;
+use crate::model::feed::Feed;
 use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
 use crate::model::request::record::is_json;
+use crate::model::rewind::Rewind;
 use crate::model::shard::Shard;
 use crate::registry::record::RegistryContent;
 use crate::registry::table::{MergedPromoter, PromoterTable, SourceUpdate, Sourced};
@@ -23,6 +26,8 @@ use crate::text::with_causes;
 pub struct RegistryView {
     pub settings: ChangeSettings,
     pub table: PromoterTable,
+    /// The last rewind that was asked for of a feed, whether it was met or not.
+    pub rewinds: BTreeMap<(Promoter, Feed), Rewind>,
     pub unreadable: UnreadableRecords,
     /// Of the registry topic.
     pub partitions: i32,
@@ -63,6 +68,7 @@ impl RegistryView {
     ) -> anyhow::Result<RegistryView> {
         let mut decoder = LearningDecoder::new(&settings, until)?;
         let (mut table, mut unreadable) = (configured(&settings.apps), UnreadableRecords::default());
+        let mut rewinds = BTreeMap::new();
         while let Some(record) = reader.next_record()? {
             if !is_wanted(record.key.as_deref().unwrap_or_default()) {
                 continue;
@@ -71,6 +77,10 @@ impl RegistryView {
                 Ok((promoter, _)) if !reader.is_in_place(&promoter, record.partition) => unreadable.misplaced(&record),
                 Ok((promoter, content)) => {
                     unreadable.heal(&record);
+                    if let RegistryContent::Rewind(feed, rewind) = content {
+                        rewinds.remove(&(promoter.clone(), feed));
+                        rewinds.extend(rewind.map(|rewind| ((promoter.clone(), feed), rewind)));
+                    }
                     if let Some(update) = content.update() {
                         table.apply(&promoter, update);
                     }
@@ -80,7 +90,7 @@ impl RegistryView {
                 Err(error) => unreadable.add(&record, error.reason(), with_causes(&error)),
             }
         }
-        Ok(RegistryView { table, unreadable, partitions: reader.partitions(), reader, until, settings })
+        Ok(RegistryView { table, rewinds, unreadable, partitions: reader.partitions(), reader, until, settings })
     }
 
     /// Says on stderr which records change nothing.

@@ -38,6 +38,8 @@ pub struct RewindRequest {
 #[derive(Debug)]
 pub struct PlannedRewind {
     pub plan: RewindPlan,
+    /// An earlier one of the feed that nobody has met yet: of both the one that is written last counts.
+    pub replaces: Option<Rewind>,
     /// Where the registry has taken it.
     pub written: Option<RewindId>,
 }
@@ -66,13 +68,15 @@ impl RewindRequest {
         refuse_idle(view, promoter, *feed)?;
         let mut progress = committed_progress::of_promoter(&view.settings.kafka, promoter, view.until)?;
         let progress = progress[*feed].take().ok_or_else(|| not_begun(promoter, *feed))?;
+        let asked_for = view.rewinds.get(&(promoter.clone(), *feed)).copied();
+        let replaces = asked_for.filter(|earlier| progress.met != Some(earlier.id));
         let plan = RewindPlan::new(*feed, &progress, *to, *republish, now.as_seconds());
         let is_written = !dry_run && !plan.is_refused();
         let rewind = Rewind { id: RewindId(rand::random()), to: *to, republish: *republish };
         if is_written {
             write(view, promoter, *feed, rewind)?;
         }
-        Ok(PlannedRewind { plan, written: is_written.then_some(rewind.id) })
+        Ok(PlannedRewind { plan, replaces, written: is_written.then_some(rewind.id) })
     }
 }
 
@@ -93,6 +97,7 @@ impl PlannedRewind {
             "calls_min": calls_min,
             "known_since": known_since.to_string(),
             "republish": republish,
+            "replaces": self.replaces.map(|earlier| earlier.to.to_string()),
             "unknown_facts": match self.plan.unknown_facts() {
                 UnknownFacts::None => "none",
                 UnknownFacts::LeftAlone => "left_alone",

@@ -86,7 +86,7 @@ mod tests {
 
     fn progress(complete_before: UnixTime) -> FeedProgress {
         let cursor = Cursor { start: NOON.minus(30 * DAY_SECONDS), complete_before, polled: true, history_seen: true };
-        FeedProgress { cursor, maybe_forgotten: Vec::new(), forgotten_before: None }
+        FeedProgress { cursor, met: None, maybe_forgotten: Vec::new(), forgotten_before: None }
     }
 
     fn unknown(progress: &FeedProgress, feed: Feed, to: UnixTime, republish: bool) -> UnknownFacts {
@@ -116,6 +116,7 @@ mod tests {
         assert_eq!(unknown(&complete, Feed::Touches, before_start, true), UnknownFacts::PublishedAgain);
         let new = FeedProgress {
             cursor: Cursor::begin(Feed::Touches, NOON),
+            met: None,
             maybe_forgotten: Vec::new(),
             forgotten_before: None,
         };

@@ -22,6 +22,7 @@ impl RewindReport<'_> {
     pub fn text(&self) -> String {
         let mut text = self.movement();
         text += &self.memory();
+        text += &self.replaced();
         text += match self.planned.written {
             Some(_) => "written: it acts within seconds where instances run, and else when one starts\n",
             None => "nothing was changed\n",
@@ -52,6 +53,13 @@ impl RewindReport<'_> {
             text += &format!("{feed} are asked for by days, so those of the whole day are\n");
         }
         text
+    }
+
+    /// Which rewind it takes the place of.
+    fn replaced(&self) -> String {
+        let Some(earlier) = self.planned.replaces else { return String::new() };
+        let takes = if self.planned.written.is_some() { "takes" } else { "would take" };
+        format!("it {takes} the place of one to {}, which nobody has met yet and which is lost\n", shown(earlier.to))
     }
 
     /// What it recognises, and what becomes of the rest.

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Client;
+use crate::retry::{Attempts, NextAttempt, RetrySettings};
 use crate::upstream::error::Cause;
 use crate::upstream::token::TokenError;
 use crate::upstream::transport::{HttpRequest, HttpResponse, Method};
 use crate::upstream::upstream_clock::Moment;
 
-/// The pauses between calls to a host that has not been heard yet, from the first to the longest.
-const CLOCK_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause between calls to hosts that have not been heard yet, where `retry.max` is longer: whoever waits for them is not
+/// polled.
 const CLOCK_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long a gateway that refuses such calls is asked.
 const REFUSED_MAX: Duration = Duration::from_secs(30);
@@ -54,8 +55,9 @@ impl Client {
     ///
     /// What does not let this call through for [`REFUSED_MAX`] may still let others through, so it is taken for an answer.
     pub async fn await_clock(&self, failed: impl Fn(&str)) {
-        let (mut host, mut pause) = (self.hosts.current(), CLOCK_PAUSE);
-        let mut refused_since = None;
+        let (mut host, mut refused_since) = (self.hosts.current(), None);
+        let max = self.retry.max.min(CLOCK_PAUSE_MAX);
+        let mut attempts = Attempts::new(&RetrySettings { max, attempts: u32::MAX, ..self.retry });
         // Another call may have heard it meanwhile.
         while self.upstream_skew_seconds().is_none() {
             let Err(unavailable) = self.read_clock(self.hosts.base_url(host)).await else { return };
@@ -65,8 +67,9 @@ impl Client {
             if refused_since.is_some_and(|since| since.elapsed() >= REFUSED_MAX) {
                 return;
             }
+            let NextAttempt::RetryAfter(pause) = attempts.failed(None) else { return };
             tokio::time::sleep(pause).await;
-            (host, pause) = (self.hosts.after(host), (pause * 2).min(CLOCK_PAUSE_MAX));
+            host = self.hosts.after(host);
         }
     }
 

@@ -124,8 +124,12 @@ pub fn beyond_the_memory(context: &Context) -> Result<()> {
     refused_by_name(context, &config)?;
 
     let known: Timestamp = {
-        // Nobody runs: it acts at the next start.
+        // Nobody runs: it acts at the next start, and of two the last.
+        let earlier = to - SignedDuration::from_hours(1);
+        let written = rewind(context, &config, "touches", earlier, &["--republish"])?.must_end_with(0)?.json()?;
+        ensure!(written["replaces"].is_null(), "{written}");
         let written = rewind(context, &config, "touches", to, &["--republish"])?.must_end_with(0)?.json()?;
+        ensure!(written["replaces"] == earlier.to_string(), "{written}");
         ensure!(written["unknown_facts"] == "published_again", "{written}");
         written["known_since"].as_str().context("a time")?.parse()?
     };
@@ -203,6 +207,8 @@ pub fn before_the_start(context: &Context) -> Result<()> {
         Ok(earliest.is_some_and(|earliest| earliest < to + SignedDuration::from_hours(24)).then_some(found))
     })?;
     ensure!(all.values().all(|(happened, count)| *happened >= to && *count == 1), "{all:?}");
+    let again = rewind(context, &late, "touches", to, &["--dry-run", "--republish"])?.must_end_with(0)?.json()?;
+    ensure!(again["replaces"].is_null(), "the first one was met: {again}");
     let listed = answer(context, &late, &["promoters", "list"])?.must_end_with(0)?;
     ensure!(!listed.told.contains("rewind") && !listed.shown.contains("rewind"), "{}{}", listed.shown, listed.told);
     ensure!(context.decoded("dead-letters")?.is_empty(), "nobody takes it for a registration");

@@ -95,3 +95,21 @@ async fn an_app_whose_token_comes_from_elsewhere_hears_the_upstream_s_clock_firs
         );
     }
 }
+
+/// Nobody is polled before, so a host that is well again is heard as soon as `retry.max` lets be.
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_asked_for_as_often_as_retries_may_be_and_each_half_minute_at_least() {
+    for (retry_max, longest) in [(2, 2), (3600, 30)] {
+        let unanswered = (0..30).map(|_| Step::Fails(TransportError::Timeout));
+        let upstream = Upstream::new([], unanswered.chain([Step::DatedRefusal { ahead: 0 }]));
+        let mut asking = ClientSettings { token_source: TokenSource::File("/token".into()), ..settings() };
+        asking.retry.max = Duration::from_secs(retry_max);
+        Client::new(asking, upstream.clone()).await_clock(|_| {}).await;
+        let sent = upstream.0.sent.lock().unwrap();
+        let pauses: Vec<_> = sent.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+        assert_eq!(pauses.len(), 30);
+        // Each call takes some milliseconds itself.
+        assert!(pauses.iter().all(|pause| pause.as_secs() <= longest), "{pauses:?}");
+        assert!(pauses.iter().max() > Some(&Duration::from_secs(longest / 2)), "{pauses:?}");
+    }
+}
