@@ -8,10 +8,8 @@ use hashbrown::HashTable;
 
 use super::event::RegistryEvent;
 use super::record::RegistryKey;
-use super::registered_since::first_of;
-use crate::model::feed::Feed;
+use super::registered_since::RegisteredSince;
 use crate::model::promoter::Promoter;
-use crate::model::time::UnixTime;
 
 /// What all dead letters may hold together, in bytes: those beyond it tell the length and the hash of theirs alone.
 const RAW_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -66,8 +64,9 @@ impl CompactedEvents {
     }
 }
 
-/// What was said of a promoter before the last, since he was not registered: the records that tell since when a feed is asked for, so as
-/// many at most as there are feeds.
+/// What was said of a promoter before the last, since he was not registered: as few records as tell with the last one what all do.
+///
+/// What has been told of his times is all that a later record builds upon, so whatever comes then tells the same, too.
 #[derive(Default)]
 struct EarlierRecords(Vec<RegistryEvent>);
 
@@ -81,29 +80,34 @@ impl EarlierRecords {
         }
         let EarlierRecords(records) = all.entry(place).or_default();
         records.push(before);
-        let telling = Feed::ALL.map(|feed| Self::telling(records, feed));
-        let mut index = 0..;
-        records.retain(|_| telling.contains(&index.next()));
-    }
-
-    /// Which of them tells since when the feed is asked for, as [`RegisteredSince`](super::registered_since::RegisteredSince) reads them.
-    fn telling(records: &[RegistryEvent], feed: Feed) -> Option<usize> {
-        let mut telling: Option<(usize, UnixTime)> = None;
-        for (index, record) in records.iter().enumerate() {
-            let Some(record) = record.registering().filter(|record| record.feeds.brings(feed)) else { continue };
-            let written = record.updated_at.as_seconds();
-            if telling.is_none_or(|(_, at)| first_of(at, written) != at) {
-                telling = Some((index, written));
+        let told = since(records.iter().chain([last]));
+        let mut index = 0;
+        while index < records.len() {
+            let (earlier, later) = (&records[..index], &records[index + 1..]);
+            if since(earlier.iter().chain(later).chain([last])) == told {
+                records.remove(index);
+            } else {
+                index += 1;
             }
         }
-        telling.map(|(index, _)| index)
     }
+}
+
+/// Since when a promoter is registered by all of these records.
+fn since<'a>(records: impl Iterator<Item = &'a RegistryEvent>) -> Option<RegisteredSince> {
+    let records = records.filter_map(RegistryEvent::registering);
+    records.fold(None, |since, record| Some(RegisteredSince::by(since, record.updated_at, record.feeds)))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
     use super::*;
     use crate::model::dead_letter::{DeadLetter, Origin};
+    use crate::model::feed::Feed;
     use crate::model::time::UnixMillis;
     use crate::registry::discovered::DiscoveredPromoter;
     use crate::registry::record::{PromoterRecord, RegistryContent};
@@ -134,7 +138,8 @@ mod tests {
 
     #[test]
     fn of_what_was_said_of_a_promoter_the_last_counts_and_what_cannot_be_read_takes_no_place() {
-        let paused = || Some(PromoterRecord { paused: true, ..PromoterRecord::default() });
+        let paused =
+            || Some(PromoterRecord { paused: true, updated_at: UnixMillis(1000), ..PromoterRecord::default() });
         let registered = || Some(PromoterRecord::default());
         let events = [
             said("o1", registered()),
@@ -187,13 +192,13 @@ mod tests {
                 let RegistryEvent::Said { promoter, content } = event else { unreachable!() };
                 table.apply(&promoter, content.update().unwrap());
             }
-            let merged = table.get(&Promoter::from_key("wx1/o1").unwrap()).unwrap();
-            let since = merged.registered.unwrap();
-            Feed::ALL.map(|feed| since.of_feed(feed).0)
+            let merged = table.get(&Promoter::from_key("wx1/o1").unwrap())?;
+            let since = merged.registered?;
+            Some((Feed::ALL.map(|feed| since.of_feed(feed).0), since.updated_at()))
         };
         let whole = times(events().collect());
         assert_eq!(times(compacted(events())), whole, "as where each is read by itself");
-        whole
+        whole.map_or([0; 3], |(of_feeds, _)| of_feeds)
     }
 
     #[test]
@@ -218,6 +223,9 @@ mod tests {
             // A clock that was ahead, and what an old record says.
             (&[all(600), touches(5), touches(900)], [5, 600, 600]),
             (&[all(9000), touches(5), touches(9010)], [9000, 9000, 9000]),
+            // The latest time is neither the first's nor the last's.
+            (&[all(0), all(5400), all(-1200)], [-1200, -1200, -1200]),
+            (&[all(0), all(50_000), all(-7200)], [0, 0, 0]),
             (&[touches(5), None, touches(9), touches(12)], [9, 12, 12]),
             (&[more(5), touches(6), None, touches(9), more(12)], [9, 12, 12]),
         ] {
@@ -229,8 +237,19 @@ mod tests {
     fn of_what_was_said_of_a_promoter_no_more_is_kept_than_his_feeds_need() {
         let record = |number| {
             let feeds: &[Feed] = [&[Feed::Refunds], TOUCHES, &[Feed::Orders], ALL][number % 4usize];
-            said("o1", Some(PromoterRecord { feeds: feeds.iter().copied().collect(), ..PromoterRecord::default() }))
+            let (feeds, updated_at) = (feeds.iter().copied().collect(), UnixMillis(1000 * number as i64));
+            said("o1", Some(PromoterRecord { feeds, updated_at, ..PromoterRecord::default() }))
         };
-        assert_eq!(compacted((0..10_000).map(record)).len(), 1 + Feed::ALL.len());
+        assert_eq!(compacted((0..10_000).map(record)).len(), Feed::ALL.len() + 1, "and the last");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_tells_the_same_times_as_all_records(
+            chain in vec((prop::bool::weighted(0.9), -20_000..20_000_i64, subsequence(Feed::ALL.to_vec(), 0..=3)), 1..12)
+        ) {
+            let chain: Vec<_> = chain.iter().map(|(is_record, at, feeds)| is_record.then_some((*at, &feeds[..]))).collect();
+            times(&chain);
+        }
     }
 }

@@ -14,9 +14,12 @@ struct PackedMillis([u8; 6]);
 /// The years beyond it, 6429 after and 4459 before, are told as it.
 const MILLIS_MAX: i64 = (1 << 47) - 1;
 
-/// For how long it counts that a feed was asked for, in seconds: as long as an outage of all instances may take. A record that was
-/// copied from another cluster is no reason to publish its past.
-const COUNTS_FOR: i64 = 3600;
+/// For how long it counts that a feed was asked for, in seconds: as long as an outage of all instances may take, or one of the upstream
+/// in which they are restarted. A record that was copied from another cluster is no reason to publish its past.
+const COUNTS_FOR: i64 = 12 * 3600;
+
+/// By how many seconds the clock of whoever wrote the first record may have been ahead.
+const CLOCK_AHEAD_MAX: i64 = 3600;
 
 /// When his records were written, since he was not registered last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,11 @@ impl RegisteredSince {
     pub fn first(updated_at: UnixMillis, feeds: FeedSet) -> RegisteredSince {
         let nothing = RegisteredSince { updated_at: updated_at.into(), asked_for_before: PerFeed::of_each(NEVER) };
         nothing.then(updated_at, feeds)
+    }
+
+    /// By one more than those that tell `since`.
+    pub(super) fn by(since: Option<RegisteredSince>, updated_at: UnixMillis, feeds: FeedSet) -> RegisteredSince {
+        since.map_or_else(|| RegisteredSince::first(updated_at, feeds), |since| since.then(updated_at, feeds))
     }
 
     /// By one more.
@@ -62,10 +70,13 @@ impl RegisteredSince {
         self.updated_at.into()
     }
 
-    /// Where the feed begins for whoever is told of him then: with the first of them, or with the latest where only that one counts.
-    /// Nothing where neither does.
+    /// Where the feed begins for whoever is told of him then: with the first of them, as far back as that counts. Nothing where even the
+    /// latest does not.
+    ///
+    /// So whatever was said in between, such as the end of a pause, and then a tag, is no later than where he begins.
     pub fn begins(self, feed: Feed, told: UnixTime) -> Option<UnixTime> {
-        [self.of_feed(feed), self.updated_at().as_seconds()].into_iter().find(|&at| still_counts(at, told))
+        let counts_since = told.minus(COUNTS_FOR);
+        (self.updated_at().as_seconds() >= counts_since).then(|| self.of_feed(feed).max(counts_since))
     }
 
     /// The first that brings the feed; the latest where none does. Whatever the others ask for: a feed that had begun with the first would
@@ -77,14 +88,9 @@ impl RegisteredSince {
 }
 
 /// When a feed was asked for by two records: the first, unless the second was `written` at an earlier time, by a clock that was right again.
-/// One that is so much earlier that it does not count is another's copy, or has the time of an event.
-pub(super) fn first_of(at: UnixTime, written: UnixTime) -> UnixTime {
-    if written < at && still_counts(written, at) { written } else { at }
-}
-
-/// Whether it counts at a `later` time that a feed was asked for `at` that one.
-fn still_counts(at: UnixTime, later: UnixTime) -> bool {
-    at >= later.minus(COUNTS_FOR)
+/// One that is earlier by more than a clock is ahead is another's copy, or has the time of an event.
+fn first_of(at: UnixTime, written: UnixTime) -> UnixTime {
+    if written < at && written >= at.minus(CLOCK_AHEAD_MAX) { written } else { at }
 }
 
 impl From<UnixMillis> for PackedMillis {
@@ -138,8 +144,8 @@ mod tests {
         let first = RegisteredSince::first(AT, touches);
         let touches_at = |seconds| first.then(seconds_later(seconds), touches).of_feed(Feed::Touches);
         let at = AT.as_seconds();
-        assert_eq!(touches_at(-COUNTS_FOR), at.minus(COUNTS_FOR));
-        assert_eq!([-COUNTS_FOR - 1, -100 * COUNTS_FOR].map(touches_at), [at; 2]);
+        assert_eq!(touches_at(-CLOCK_AHEAD_MAX), at.minus(CLOCK_AHEAD_MAX));
+        assert_eq!([-CLOCK_AHEAD_MAX - 1, -100 * CLOCK_AHEAD_MAX].map(touches_at), [at; 2]);
         let since = first.then(seconds_later(-5), all);
         assert_eq!((since.of_feed(Feed::Orders), since.updated_at()), (at.minus(5), AT));
     }
@@ -153,14 +159,30 @@ mod tests {
     }
 
     #[test]
-    fn where_the_first_does_not_count_any_more_the_latest_may() {
+    fn the_first_counts_as_far_back_as_it_does_while_the_latest_counts_at_all() {
         let feeds = FeedSet::default();
         let since = RegisteredSince::first(AT, feeds).then(seconds_later(3000), feeds);
         let begins = |later| since.begins(Feed::Orders, AT.as_seconds().plus(later));
-        assert_eq!(begins(3600), Some(AT.as_seconds()));
-        assert_eq!(begins(3601), Some(AT.as_seconds().plus(3000)));
-        assert_eq!(begins(6600), Some(AT.as_seconds().plus(3000)));
-        assert_eq!(begins(6601), None);
+        assert_eq!(begins(COUNTS_FOR), Some(AT.as_seconds()));
+        assert_eq!(begins(COUNTS_FOR + 1), Some(AT.as_seconds().plus(1)));
+        assert_eq!(begins(COUNTS_FOR + 3000), Some(AT.as_seconds().plus(3000)));
+        assert_eq!(begins(COUNTS_FOR + 3001), None);
+    }
+
+    /// He is registered, or the pause ends in which he was registered long before; then another's tag comes, with the time of an event,
+    /// and another.
+    #[test]
+    fn nothing_that_is_said_later_hides_what_was_said_before() {
+        let feeds = FeedSet::default();
+        let minutes = |minutes: i64| seconds_later(60 * minutes);
+        for (first, then, event) in
+            [(-30, -30, -119), (-30, -30, -75), (-30, -20, -1), (-715, -30, -740), (-3000, -30, -30), (-3000, -30, -10)]
+        {
+            let since = RegisteredSince::first(minutes(first), feeds);
+            let since = since.then(minutes(then), feeds).then(minutes(event), feeds).then(minutes(-5), feeds);
+            let begins = since.begins(Feed::Touches, AT.as_seconds());
+            assert!(begins.is_some_and(|at| at <= minutes(then).as_seconds()), "{first} {event}: {begins:?}");
+        }
     }
 
     #[test]

@@ -245,13 +245,10 @@ impl Entry {
                 self.configured_start = start_from;
             }
             SourceUpdate::Registry(record) => {
-                let was_registered = self.is_registered();
+                let since = self.is_registered().then_some(self.registered_since);
                 self.registration = if record.is_some() { Registration::Record } else { Registration::Tombstone };
                 let PromoterRecord { feeds, start_from, paused, tags, updated_at } = record.unwrap_or_default();
-                self.registered_since = match was_registered {
-                    true => self.registered_since.then(updated_at, feeds),
-                    false => RegisteredSince::first(updated_at, feeds),
-                };
+                self.registered_since = RegisteredSince::by(since, updated_at, feeds);
                 self.registered_feeds = feeds;
                 self.registered_start = start_from.into();
                 self.is_paused = paused;

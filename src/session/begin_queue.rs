@@ -198,8 +198,8 @@ mod tests {
         let kept = NOW.minus(100);
         for (registered_at, begins_at) in [
             (kept.minus(1), kept.minus(1)),
-            (NOW.minus(3600), NOW.minus(3600)),
-            (NOW.minus(3601), kept),
+            (NOW.minus(12 * 3600), NOW.minus(12 * 3600)),
+            (NOW.minus(12 * 3600 + 1), kept),
             (kept.plus(1), kept),
             (NOW.plus(60), kept),
         ] {
