@@ -29,7 +29,10 @@ pub fn overwritten(view: &RegistryView, writes: &[PlannedWrite]) -> anyhow::Resu
     let mut found = Overwritten::by(writes);
     let mut decoder = LearningDecoder::new(&view.settings, view.until)?;
     while let Some(record) = view.reader.next_before(&ends)? {
-        if let Ok((promoter, content)) = decoder.decode(&record)? {
+        // One that stands in another partition than its key's has never held.
+        if let Ok((promoter, content)) = decoder.decode(&record)?
+            && view.reader.is_in_place(&promoter, record.partition)
+        {
             found.take(&promoter, &content);
         }
     }

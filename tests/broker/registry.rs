@@ -44,6 +44,7 @@ pub const CASES: &[Case] = &[
         "registry: of commands that overtake each other one says what it has written over",
         side_by_side::overwritten_changes_are_told,
     ),
+    Case::shared("registry: a stray record is not taken for a change", side_by_side::strays_are_not_written_over),
     Case::shared("registry: records of others are read in both framings and in JSON", framed::read)
         .with(&[Apicurio::available]),
     Case::shared("registry: who is registered while instances run is polled within seconds", running::are_polled),

@@ -1,11 +1,13 @@
 //! Commands that change the same promoters at the same moment.
 
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::{listed, prepare, shown};
+use super::{OtherWriter, PARTITIONS, listed, partition_of, prepare, shown};
 use crate::broker::world::BOUND;
 use crate::harness::connector::BINARY;
 use crate::harness::context::Context;
@@ -43,6 +45,32 @@ pub fn overwritten_changes_are_told(context: &Context) -> Result<()> {
         }
     }
     anyhow::bail!("in {ROUNDS_MAX} rounds no command has overtaken another")
+}
+
+/// A record in another partition than its key's has never held, so nothing was written over.
+pub fn strays_are_not_written_over(context: &Context) -> Result<()> {
+    let topic = prepare(context, "")?;
+    let (other, key) = (OtherWriter::plain(context, &topic)?, "wx1/o00");
+    let elsewhere = (partition_of(key)? + 1) % PARTITIONS;
+    shown(context, &["add", "o00"])?;
+    let are_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let strays = scope.spawn(|| -> Result<u64> {
+            let mut strays = 0;
+            while !are_done.load(Ordering::Relaxed) {
+                other.put(key, elsewhere, ",\"paused\":true")?;
+                strays += 1;
+            }
+            Ok(strays)
+        });
+        let commands =
+            (0..4).try_for_each(|round| shown(context, &["add", "--tag", &format!("round={round}"), "o00"]).map(drop));
+        are_done.store(true, Ordering::Relaxed);
+        let strays = strays.join().map_err(|_| anyhow::anyhow!("the other writer has panicked"))??;
+        commands?;
+        ensure!(strays >= 4, "there were some beside the commands: {strays}");
+        Ok(())
+    })
 }
 
 /// One of both has written over the other's change, names the promoters, and ends with 1.
