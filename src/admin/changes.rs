@@ -140,7 +140,7 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<Option<T>, Refused> {
 fn told(error: ChangeError) -> Refused {
     let status = match &error {
         ChangeError::Unknown(_) => StatusCode::NOT_FOUND,
-        ChangeError::Refused(_) => StatusCode::CONFLICT,
+        ChangeError::Refused(_) | ChangeError::WrittenOver(_) => StatusCode::CONFLICT,
         ChangeError::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, error.to_string())

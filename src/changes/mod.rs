@@ -26,6 +26,9 @@ pub enum ChangeError {
     /// As things stand it makes no sense, or would do harm.
     #[error("{0}")]
     Refused(String),
+    /// The change is written, and another's that was made at the same moment does not hold any more.
+    #[error("{0}")]
+    WrittenOver(String),
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
 }

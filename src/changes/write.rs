@@ -1,7 +1,8 @@
 //! Writes what was planned.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
+use super::ChangeError;
 use super::change_plan::{ChangePlan, PlannedWrite};
 use super::overwritten::overwritten;
 use super::registry_view::RegistryView;
@@ -17,27 +18,29 @@ const LOOK_EVERY: usize = 1_000;
 /// for only where there are some.
 ///
 /// # Errors
-/// Where that does not come about in the view's time; the text then says how many records are written. Or why `framing` is not to be
-/// had, or the topic's partitions are not as they have to be. Or that it was written [over somebody else's](super::overwritten).
+/// [`ChangeError::Failed`] where that does not come about in the view's time; the text then says how many records are written. Or why
+/// `framing` is not to be had, or the topic's partitions are not as they have to be. [`ChangeError::WrittenOver`] where it was written
+/// [over somebody else's](super::overwritten).
 pub fn write(
     view: &RegistryView,
     plan: &ChangePlan,
     framing: impl FnOnce() -> anyhow::Result<Framing>,
     written: impl FnMut(u64),
-) -> anyhow::Result<()> {
+) -> Result<(), ChangeError> {
     if plan.writes.is_empty() {
         return Ok(());
     }
     tables::refuse_unequal(&view.settings.kafka, view.partitions, view.until)?;
     let encoder = PromoterEncoder::new(framing()?);
-    let mut writer = RegistryWriter::open(&view.settings.kafka, encoder, view.partitions, view.until)?;
+    let writer = RegistryWriter::open(&view.settings.kafka, encoder, view.partitions, view.until);
+    let mut writer = writer.map_err(anyhow::Error::new)?;
     write_all(&mut writer, &plan.writes, written).with_context(|| {
         let (written, all) = (writer.acknowledged(), plan.writes.len());
         format!("{written} of {all} records are known to be written; the same command again writes what is missing")
     })?;
     let overwritten = overwritten(view, &plan.writes)
         .context("it is written, and whether over what somebody else wrote is not known")?;
-    overwritten.map_or(Ok(()), |told| Err(anyhow!(told)))
+    overwritten.map_or(Ok(()), |told| Err(ChangeError::WrittenOver(told)))
 }
 
 /// # Errors

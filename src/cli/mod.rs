@@ -141,6 +141,7 @@ impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Failure {
         match error {
             ChangeError::Unknown(why) | ChangeError::Refused(why) => Failure::Refused(why),
+            ChangeError::WrittenOver(told) => Failure::Running(anyhow::Error::msg(told)),
             ChangeError::Failed(error) => Failure::Running(error),
         }
     }

@@ -72,15 +72,15 @@ fn kept(feed: Feed, rewind: Rewind, limits: &AgeLimits, now: UnixTime) -> (Rewin
     (Rewind { to, ..rewind }, Some(limit))
 }
 
-/// Nothing of one that has moved no cursor.
+/// Nothing of one that has moved no cursor, and no start.
 fn say(promoter: &Promoter, feed: Feed, rewind: &Rewind, limit: Option<&AgeLimit>, [before, behind]: [&Cursors; 2]) {
     let (Some(before), Some(behind)) = (before[feed], behind[feed]) else { return };
-    if behind.complete_before >= before.complete_before {
+    if behind.complete_before >= before.complete_before && behind.start >= before.start {
         return;
     }
     let (pipeline, id, republish) = (pipeline::POLLS, rewind.id, rewind.republish);
-    let (from, to) = (before.complete_before, behind.complete_before);
-    tracing::info!(pipeline, %promoter, %feed, rewind = %id, %from, %to, republish, "a feed is asked again from an earlier time");
+    let (from, to, start) = (before.complete_before, behind.complete_before, behind.start);
+    tracing::info!(pipeline, %promoter, %feed, rewind = %id, %from, %to, %start, republish, "a feed is asked again from an earlier time");
     if let Some(AgeLimit { set_by, consequence, .. }) = limit {
         let asked = rewind.to;
         tracing::warn!(pipeline, %promoter, %feed, rewind = %id, %asked, set_by, consequence, "a rewind goes no further back than its topic keeps facts");
@@ -90,8 +90,10 @@ fn say(promoter: &Promoter, feed: Feed, rewind: &Rewind, limit: Option<&AgeLimit
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cursor::Cursor;
     use crate::model::feed::PerEventTopic;
     use crate::model::rewind::RewindId;
+    use crate::telemetry::captured::Captured;
 
     /// 2022-11-17 12:00 in Beijing.
     const NOON: UnixTime = UnixTime(1_668_657_600);
@@ -130,5 +132,21 @@ mod tests {
         assert_eq!(kept(Feed::Refunds, 300), (30 * HOUR, true));
         // Thirty hours ago the day of the 16th had begun.
         assert_eq!(kept(Feed::Orders, 300), (12 * HOUR, true));
+    }
+
+    #[test]
+    fn a_start_that_moves_alone_is_told_and_what_moves_nothing_is_not() {
+        let captured = Captured::start();
+        let (promoter, rewind) =
+            (Promoter::from_key("wx1/o1").unwrap(), Rewind { id: RewindId(1), to: NOON.minus(HOUR), republish: false });
+        let orders = |cursor| Cursors { orders: Some(cursor), ..Cursors::default() };
+        let begun = Cursor::begin(Feed::Orders, NOON);
+        let rewound = begun.rewound(Feed::Orders, rewind.to);
+        assert_eq!(rewound.complete_before, begun.complete_before);
+        say(&promoter, Feed::Orders, &rewind, None, [&orders(begun), &orders(rewound)]);
+        say(&promoter, Feed::Orders, &rewind, None, [&orders(rewound), &orders(rewound)]);
+        let told = captured.events("a feed is asked again from an earlier time");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["start"], rewind.to.to_string());
     }
 }

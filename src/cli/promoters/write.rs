@@ -7,15 +7,16 @@ use crate::avro::framing::Framing;
 use crate::changes;
 use crate::changes::change_plan::ChangePlan;
 use crate::changes::registry_view::RegistryView;
+use crate::cli::Failure;
 use crate::{app, cli};
 
 /// Blocks until all of `plan` is acknowledged.
 ///
 /// # Errors
 /// As [`changes::write::write`].
-pub fn write(view: &RegistryView, plan: &ChangePlan) -> anyhow::Result<()> {
+pub fn write(view: &RegistryView, plan: &ChangePlan) -> Result<(), Failure> {
     let progress = WriteProgress::of(plan.writes.len());
-    changes::write::write(view, plan, || framing(view), |written| progress.written(written))
+    Ok(changes::write::write(view, plan, || framing(view), |written| progress.written(written))?)
 }
 
 /// The schema is registered under the topic's subject, where there is a registry for schemas.
