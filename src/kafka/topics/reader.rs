@@ -153,7 +153,7 @@ impl TopicReader {
                 ReadFrom::Beginning => Offset::Beginning,
                 // A number, and not "the end": that would be looked for later, when more has come.
                 ReadFrom::End => Offset::Offset(
-                    watermarks::of_partition(self.consumer.client(), topic, *partition, self.call_timeout)?.1,
+                    watermarks::of_awaited_partition(self.consumer.client(), topic, *partition, self.call_timeout)?.1,
                 ),
                 ReadFrom::Time(time) => Offset::Offset(time.0),
             };
@@ -204,8 +204,8 @@ impl TopicReader {
         let client = watermarks::uncommitted_client(settings, LogContext::outside_groups()).map_err(failed)?;
         let mut ends = BTreeMap::new();
         for (topic, partition) in &self.partitions {
-            let (low, high) =
-                watermarks::of_partition(client.client(), topic, *partition, self.call_timeout).map_err(failed)?;
+            let (low, high) = watermarks::of_awaited_partition(client.client(), topic, *partition, self.call_timeout)
+                .map_err(failed)?;
             // Of an empty partition nothing is read that would give the reader a position, so none is waited for.
             if high > low {
                 ends.insert((topic.clone(), *partition), (low, high));

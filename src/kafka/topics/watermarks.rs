@@ -19,6 +19,8 @@ use crate::kafka::client::supplied::LoggedConsumer;
 /// How long a leader that moves is waited for, and how long between two looks.
 const MOVE_MAX: Duration = Duration::from_secs(2);
 const MOVE_PAUSE: Duration = Duration::from_millis(100);
+/// How long between two looks where there is no leader.
+const LEADER_PAUSE: Duration = Duration::from_millis(250);
 
 /// A client that is told of things as they are, whatever transactions are open.
 ///
@@ -82,6 +84,28 @@ pub fn of_partition<C: ClientContext>(
     }
 }
 
+/// The same for whoever has nothing else to do: where the partition has no leader now, as for seconds after its only broker was away, one
+/// is waited for, for as long as `timeout`.
+///
+/// # Errors
+/// As [`of_partition`], once the time is up.
+pub fn of_awaited_partition<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+    timeout: Duration,
+) -> KafkaResult<(i64, i64)> {
+    let until = Instant::now() + timeout;
+    loop {
+        let told = of_partition(client, topic, partition, until.saturating_duration_since(Instant::now()));
+        let has_no_leader = matches!(&told, Err(error) if may_be_outdated(error));
+        if !has_no_leader || Instant::now() + LEADER_PAUSE >= until {
+            return told;
+        }
+        std::thread::sleep(LEADER_PAUSE);
+    }
+}
+
 /// Whether a broker says so that is not the partition's leader yet, or not any more.
 fn is_moving(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::NotLeaderForPartition)
@@ -103,6 +127,24 @@ mod tests {
     use super::*;
 
     const BOUND: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_leader_is_waited_for_as_long_as_there_is_time() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("state", 1, 1).unwrap();
+        cluster.partition_leader("state", 0, None).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+        let awaited = |timeout| of_awaited_partition(consumer.client(), "state", 0, timeout);
+
+        assert!(awaited(2 * LEADER_PAUSE).is_err(), "nobody leads it in that time");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| awaited(BOUND));
+            std::thread::sleep(LEADER_PAUSE);
+            cluster.partition_leader("state", 0, Some(1)).unwrap();
+            assert_eq!(waiting.join().unwrap().unwrap(), (0, 0));
+        });
+    }
 
     #[test]
     fn a_partition_that_had_no_leader_for_a_moment_is_asked_for_again() {
