@@ -61,9 +61,23 @@ pub trait Pipeline<L: CommitLog> {
 ///
 /// # Errors
 /// [`GivenUp`], why there is no next session.
-pub async fn run<L: CommitLog>(
+pub fn run<'a, L: CommitLog, P: Pipeline<L>>(
+    pipeline: &'a P,
+    make_log: impl FnMut() -> L + Send + 'a,
+    stop: &'a CancellationToken,
+    patience: RetrySettings,
+) -> impl Future<Output = Result<(), GivenUp>> {
+    run_boxed(pipeline, Box::new(make_log), stop, patience)
+}
+
+/// Boxed, so that all of what follows is compiled once for each log, and not for each closure that makes it.
+type MakeLog<'a, L> = Box<dyn FnMut() -> L + Send + 'a>;
+
+/// # Errors
+/// As [`run`].
+async fn run_boxed<L: CommitLog>(
     pipeline: &impl Pipeline<L>,
-    make_log: impl FnMut() -> L,
+    make_log: MakeLog<'_, L>,
     stop: &CancellationToken,
     patience: RetrySettings,
 ) -> Result<(), GivenUp> {
@@ -99,7 +113,7 @@ async fn heartbeats(health: &PipelineHealth) {
 /// [`GivenUp`], why there is no next session.
 async fn sessions<L: CommitLog, P: Pipeline<L>>(
     pipeline: &P,
-    mut make_log: impl FnMut() -> L,
+    mut make_log: MakeLog<'_, L>,
     stop: &CancellationToken,
     patience: RetrySettings,
 ) -> Result<(), GivenUp> {
