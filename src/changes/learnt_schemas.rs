@@ -52,7 +52,10 @@ impl LearntSchemas {
         }
         let learnt = match self.schema(id)? {
             Some(text) => learn(id, &text).map_err(|error| SchemaUnavailable(with_causes(&error))),
-            None => Err(SchemaUnavailable(format!("written with the schema id {id}, which no schema registry knows"))),
+            None => Err(SchemaUnavailable(match self.schema_registry {
+                Some(_) => format!("written with the schema id {id}, which the schema registry does not know"),
+                None => format!("written with the schema id {id}, and no [schema_registry] is configured to tell it"),
+            })),
         };
         if let Err(why) = &learnt {
             self.unavailable.found_out(id, why.clone());
@@ -60,7 +63,7 @@ impl LearntSchemas {
         Ok(learnt)
     }
 
-    /// The text of a schema; none where no registry knows it.
+    /// The text of a schema; none where the registry does not know it, or there is none.
     ///
     /// # Errors
     /// Where the registry refuses to tell, or gives no answer within [`COMMAND_PATIENCE`] or by the time that the command has.

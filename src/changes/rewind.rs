@@ -38,7 +38,7 @@ pub struct RewindRequest {
 #[derive(Debug)]
 pub struct PlannedRewind {
     pub plan: RewindPlan,
-    /// An earlier one of the feed that nobody has met yet: of both the one that is written last counts.
+    /// An earlier one of the feed that nobody has met yet: an instance that runs meets both, one that starts the last alone.
     pub replaces: Option<Rewind>,
     /// Where the registry has taken it.
     pub written: Option<RewindId>,

@@ -23,6 +23,8 @@ pub enum Kind {
     DeadLetter,
     /// A reply to a request for material.
     Material,
+    /// What the ledger tells of a day.
+    LedgerDay,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
             Kind::Unknown => "of unknown status",
             Kind::DeadLetter => "dead letters",
             Kind::Material => "replies",
+            Kind::LedgerDay => "days",
         }
     }
 
@@ -49,7 +52,7 @@ impl Kind {
             Kind::Refunded => "33",
             Kind::Unknown => "35",
             Kind::DeadLetter => "31",
-            Kind::Material => "34",
+            Kind::Material | Kind::LedgerDay => "34",
         }
     }
 
@@ -60,17 +63,15 @@ impl Kind {
             (RecordKind::Order, Some("REFUNDED")) => Kind::Refunded,
             (RecordKind::Order, _) => Kind::Unknown,
             (RecordKind::MaterialResult, _) => Kind::Material,
-            // What is no event and no reply is read from the topic of dead letters alone.
-            (
-                RecordKind::DeadLetter | RecordKind::MaterialRequest | RecordKind::Promoter | RecordKind::LedgerDay,
-                _,
-            ) => Kind::DeadLetter,
+            (RecordKind::LedgerDay, _) => Kind::LedgerDay,
+            // Neither requests nor promoters are shown.
+            (RecordKind::DeadLetter | RecordKind::MaterialRequest | RecordKind::Promoter, _) => Kind::DeadLetter,
         }
     }
 }
 
-/// When it happened, as hours, minutes and seconds in Beijing; of a dead letter, when it was seen. Nothing for a reply
-/// without material.
+/// When it happened, as hours, minutes and seconds in Beijing; of a dead letter, when it was seen, of a day, when it was closed. Nothing
+/// for a reply without material, or a day that is open.
 pub fn time(event: &Decoded, kind: Kind) -> String {
     let own = match kind {
         Kind::Touch => event.text("create_time"),
@@ -78,6 +79,7 @@ pub fn time(event: &Decoded, kind: Kind) -> String {
         Kind::Refunded => event.text("refunded_time").or(event.text("paid_time")),
         Kind::DeadLetter => event.text("observed_at"),
         Kind::Material => event.text("issued_at"),
+        Kind::LedgerDay => event.text("closed_at"),
     };
     own.and_then(|time| time.parse().ok()).map_or_else(String::new, clock)
 }
@@ -105,6 +107,7 @@ pub fn words(event: &Decoded, kind: Kind) -> String {
         Kind::Material => {
             format!("{}: {}", printable(event.text("request_id").unwrap_or_default()), material(event))
         }
+        Kind::LedgerDay => day(event),
     }
 }
 
@@ -128,6 +131,26 @@ fn material(result: &Decoded) -> String {
     let expires = result.text("expires_at").and_then(|time| time.parse().ok());
     let expires = expires.map(|time| format!("expires {}", in_beijing(time).date()));
     [link, image, expires].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// What was published of the day, and of those before it that had nothing, and whether it is closed.
+fn day(event: &Decoded) -> String {
+    let text = |name| printable(event.text(name).unwrap_or_default());
+    let (day, since) = (text("day"), text("empty_since"));
+    let days = if since == day { day } else { format!("{since} to {day}") };
+    let closed = event.text("closed_at").and_then(|time| time.parse().ok());
+    let closed =
+        closed.map_or_else(|| "open".to_owned(), |time| format!("closed {}", in_beijing(time).strftime("%F %T")));
+    let number = |name| number(event, name);
+    format!(
+        "{} of {days}, shard {}: {closed}; published {}, duplicates {}, dead letters {}, promoters {}",
+        text("feed"),
+        number("shard"),
+        number("published"),
+        number("duplicates"),
+        number("dead_letters"),
+        number("promoters"),
+    )
 }
 
 /// Yuan, of which a fen is a hundredth.
@@ -159,13 +182,15 @@ mod tests {
     use crate::avro::encode::{Encoders, Framings};
     use crate::avro::framing::Framing;
     use crate::avro::material::ResultEncoder;
+    use crate::model::day_record::{CountedDay, DayCounts, DayKey, DayStatus};
     use crate::model::dead_letter::DeadLetter;
     use crate::model::fact::Fact;
     use crate::model::feed::Feed;
     use crate::model::material::{Image, ImageKind, Material, MaterialOutcome, MaterialRefusal, MaterialResult};
     use crate::model::promoter::{IdKind, Promoter};
     use crate::model::row::{Payment, Touch};
-    use crate::model::time::{UnixMillis, UnixTime};
+    use crate::model::shard::Shard;
+    use crate::model::time::{Day, UnixMillis, UnixTime};
 
     /// 2022-11-17 00:00 in Beijing.
     const MIDNIGHT: UnixTime = UnixTime(1_668_614_400);
@@ -260,6 +285,25 @@ mod tests {
     fn a_reply_without_material_tells_why() {
         let refused = MaterialOutcome::Rejected(MaterialRefusal::own("path is empty"));
         assert_eq!(reply(refused), (String::new(), "poster-1: REJECTED path is empty".into()));
+    }
+
+    #[test]
+    fn a_day_tells_what_was_published_of_it_and_whether_it_is_closed() {
+        let day = Day::in_beijing(MIDNIGHT);
+        let line = |closed_at, since| {
+            let counts = DayCounts { published: 12, dead_letters: 1, duplicates: 3 };
+            let status = DayStatus { counts, closed_at, since, ..DayStatus::default() };
+            let key = DayKey { app: "wx1".into(), feed: Feed::Orders, day };
+            let mut bytes = Vec::new();
+            let encoders = Encoders::new(Framings::SINGLE_OBJECT);
+            encoders.day(&CountedDay { key, status, promoters: 4 }, Shard(7), &mut bytes).unwrap();
+            shown(&bytes)
+        };
+        let counts = "published 12, duplicates 3, dead letters 1, promoters 4";
+        let closed = format!("orders of 2022-11-17, shard 7: closed 2022-11-17 00:00:00; {counts}");
+        assert_eq!(line(Some(MIDNIGHT.as_millis()), day), ("00:00:00".into(), closed));
+        let open = format!("orders of 2022-11-16 to 2022-11-17, shard 7: open; {counts}");
+        assert_eq!(line(None, day.previous()), (String::new(), open));
     }
 
     #[test]

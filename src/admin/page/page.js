@@ -71,7 +71,7 @@ function told(code, answer) {
   if (answer.text) return answer.text;
   const moves = answer.target ? answer.cursor + " → " + answer.target : answer.cursor + ", which has not passed that time";
   const does = answer.rewind_id ? "written" : "nothing was changed";
-  const replaces = answer.replaces ? "; it comes in place of one to " + answer.replaces + ", which nobody has met yet" : "";
+  const replaces = answer.replaces ? "; one to " + answer.replaces + " was not met yet, and may be lost" : "";
   return `${does}: cursor ${moves}; ${answer.days} days, ${answer.calls_min} calls or more; memory reaches back to ` +
     `${answer.known_since}, what is unknown to it: ${answer.unknown_facts}${replaces}`;
 }

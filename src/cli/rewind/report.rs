@@ -55,11 +55,14 @@ impl RewindReport<'_> {
         text
     }
 
-    /// Which rewind it takes the place of.
+    /// Which earlier rewind may be lost by it.
     fn replaced(&self) -> String {
         let Some(earlier) = self.planned.replaces else { return String::new() };
-        let takes = if self.planned.written.is_some() { "takes" } else { "would take" };
-        format!("it {takes} the place of one to {}, which nobody has met yet and which is lost\n", shown(earlier.to))
+        let lost = if self.planned.written.is_some() { "is lost" } else { "would be lost" };
+        format!(
+            "one to {} was not met yet: unless an instance that runs meets it before this one, it {lost}\n",
+            shown(earlier.to)
+        )
     }
 
     /// What it recognises, and what becomes of the rest.
