@@ -36,6 +36,8 @@ pub(crate) struct RegistryRecord<'a> {
     /// The value says of itself that it is JSON.
     pub is_json: bool,
     pub timestamp: UnixMillis,
+    /// When it is read by this host's clock: it was not written later, whatever the clock of its writer says.
+    pub read_at: UnixMillis,
 }
 
 /// Reads records of the registry. Any bytes give a promoter or an error.
@@ -80,7 +82,7 @@ impl PromoterDecoder {
         if stated.promoter != promoter {
             return Err(PromoterError::OfAnother { key: promoter, value: stated.promoter });
         }
-        let written_at = written_at(stated.updated_at, record.timestamp);
+        let written_at = written_at(stated.updated_at, record.timestamp).min(record.read_at);
         match (by_key, stated.discovered) {
             (false, None) => Ok((promoter, RegistryContent::Record(Some(stated.patch.applied_to(None, written_at))))),
             (true, Some(status)) => {

@@ -80,7 +80,13 @@ mod tests {
     }
 
     fn decoded(key: &str, value: Option<&[u8]>) -> Result<(Promoter, RegistryContent), PromoterError> {
-        let record = RegistryRecord { key: Some(key.as_bytes()), value, is_json: true, timestamp: UnixMillis(7) };
+        let record = RegistryRecord {
+            key: Some(key.as_bytes()),
+            value,
+            is_json: true,
+            timestamp: UnixMillis(7),
+            read_at: UnixMillis(7),
+        };
         PromoterDecoder::new(Framing::SingleObject).decode(record)
     }
 

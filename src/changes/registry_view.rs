@@ -11,6 +11,7 @@ use super::unreadable::UnreadableRecords;
 use crate::avro::framing::Framing;
 use crate::avro::promoter::{PromoterDecoder, RegistryRecord};
 use crate::avro::promoter_error::PromoterError;
+use crate::clock;
 use crate::kafka::registry_topic::reader::RegistryReader;
 use crate::kafka::topics::reader::ReadRecord;
 use crate::model::feed::Feed;
@@ -171,6 +172,7 @@ impl LearningDecoder {
             value: record.value.as_deref(),
             is_json: is_json(&record.headers),
             timestamp: record.timestamp,
+            read_at: clock::now(),
         };
         let decoded = self.decoder.decode(whole);
         let Err(PromoterError::UnknownSchema(id)) = decoded else { return Ok(decoded) };

@@ -3,6 +3,8 @@
 //! Whoever registers a promoter was answered then, and misses nothing from there on. What is said of him later (a tag, a pause and its
 //! end, the same once more) does not change that; only what was not asked for before is asked for then.
 
+use std::time::Duration;
+
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::feed_set::FeedSet;
 use crate::model::time::{UnixMillis, UnixTime};
@@ -70,12 +72,12 @@ impl RegisteredSince {
         self.updated_at.into()
     }
 
-    /// Where the feed begins for whoever is told of him then: with the first of them, as far back as that counts. Nothing where even the
-    /// latest does not.
+    /// Where the feed begins for whoever is told of him then: with the first of them, as far back as that counts, and as it is known what
+    /// was published of him: so long is that kept of whom nobody registers. Nothing where even the latest does not.
     ///
     /// So whatever was said in between, such as the end of a pause, and then a tag, is no later than where he begins.
-    pub fn begins(self, feed: Feed, told: UnixTime) -> Option<UnixTime> {
-        let counts_since = told.minus(COUNTS_FOR);
+    pub fn begins(self, feed: Feed, told: UnixTime, forget: Duration) -> Option<UnixTime> {
+        let counts_since = told.minus(COUNTS_FOR.min(i64::try_from(forget.as_secs()).unwrap_or(i64::MAX)));
         (self.updated_at().as_seconds() >= counts_since).then(|| self.of_feed(feed).max(counts_since))
     }
 
@@ -112,6 +114,7 @@ mod tests {
     use super::*;
 
     const AT: UnixMillis = UnixMillis(1_700_000_000_789);
+    const FORGET: Duration = Duration::from_secs(30 * 86_400);
 
     fn seconds_later(seconds: i64) -> UnixMillis {
         UnixMillis(AT.0 + seconds * 1000)
@@ -155,18 +158,21 @@ mod tests {
         let day_later = RegisteredSince::first(AT, FeedSet::default()).then(seconds_later(86_400), FeedSet::default());
         let day = AT.as_seconds().plus(86_400);
         assert_eq!(day_later.of_feed(Feed::Orders), day.minus(BEFORE_MAX.into()), "18 hours before at most");
-        assert_eq!(day_later.begins(Feed::Orders, day.plus(COUNTS_FOR)), Some(day));
+        assert_eq!(day_later.begins(Feed::Orders, day.plus(COUNTS_FOR), FORGET), Some(day));
     }
 
     #[test]
     fn the_first_counts_as_far_back_as_it_does_while_the_latest_counts_at_all() {
         let feeds = FeedSet::default();
         let since = RegisteredSince::first(AT, feeds).then(seconds_later(3000), feeds);
-        let begins = |later| since.begins(Feed::Orders, AT.as_seconds().plus(later));
+        let begins = |later| since.begins(Feed::Orders, AT.as_seconds().plus(later), FORGET);
         assert_eq!(begins(COUNTS_FOR), Some(AT.as_seconds()));
         assert_eq!(begins(COUNTS_FOR + 1), Some(AT.as_seconds().plus(1)));
         assert_eq!(begins(COUNTS_FOR + 3000), Some(AT.as_seconds().plus(3000)));
         assert_eq!(begins(COUNTS_FOR + 3001), None);
+        let soon_forgotten = |later| since.begins(Feed::Orders, AT.as_seconds().plus(later), Duration::from_secs(3600));
+        assert_eq!([3600, 6600].map(soon_forgotten), [0, 3000].map(|seconds| Some(AT.as_seconds().plus(seconds))));
+        assert_eq!(soon_forgotten(6601), None, "what was published of a first life is not known");
     }
 
     /// He is registered, or the pause ends in which he was registered long before; then another's tag comes, with the time of an event,
@@ -180,7 +186,7 @@ mod tests {
         {
             let since = RegisteredSince::first(minutes(first), feeds);
             let since = since.then(minutes(then), feeds).then(minutes(event), feeds).then(minutes(-5), feeds);
-            let begins = since.begins(Feed::Touches, AT.as_seconds());
+            let begins = since.begins(Feed::Touches, AT.as_seconds(), FORGET);
             assert!(begins.is_some_and(|at| at <= minutes(then).as_seconds()), "{first} {event}: {begins:?}");
         }
     }

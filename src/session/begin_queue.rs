@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::begin_times::BeginTimes;
 use super::polled_promoter::PolledPromoter;
 use crate::commit::totals::IdleStarts;
+use crate::model::age::AgeLimits;
 use crate::model::feed::{Feed, PerFeed, StartFrom};
 use crate::model::promoter::Promoter;
 use crate::model::state::Cursors;
@@ -94,11 +95,17 @@ impl WaitingPromoter {
     ///
     /// Where the registry's first record of him was written that asks for it: whoever wrote it was answered then, and what is said of him
     /// later, or happens to instances until one of them begins with him, is nothing to him. But not behind when he was told of, should the
-    /// writer's clock be ahead, nor longer before than it counts.
+    /// writer's clock be ahead, nor longer before than it counts, nor before what its topic takes and keeps.
     ///
     /// Else, and where that is later, at the time that is kept of him; but not where he has begun behind that, with another instance:
     /// what he has no cursor of, he was given later.
-    pub fn begins_at(&self, cursors: &Cursors, now: UnixTime) -> PerFeed<UnixTime> {
+    pub fn begins_at(
+        &self,
+        cursors: &Cursors,
+        now: UnixTime,
+        forget: Duration,
+        limits: &AgeLimits,
+    ) -> PerFeed<UnixTime> {
         let since = moment(self.since, now);
         let told = since.plus(self.told_later.into());
         let has_begun_behind = Feed::ALL.into_iter().any(|feed| {
@@ -106,7 +113,11 @@ impl WaitingPromoter {
             begins_now && cursors[feed].is_some_and(|cursor| cursor.polled && cursor.start > since.plus(CLOCKS_APART))
         });
         let kept = if has_begun_behind { told } else { since };
-        PerFeed::new(|feed| self.promoter.registered.begins(feed, told).map_or(kept, |asked_for| asked_for.min(kept)))
+        PerFeed::new(|feed| {
+            let Some(asked_for) = self.promoter.registered.begins(feed, told, forget) else { return kept };
+            let limit = limits.passed(feed, asked_for, now);
+            limit.map_or(asked_for, |limit| now.minus(limit.seconds)).min(kept)
+        })
     }
 }
 
@@ -146,7 +157,9 @@ impl BeginQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::age::AgeLimit;
     use crate::model::cursor::Cursor;
+    use crate::model::feed::PerEventTopic;
     use crate::model::feed_set::FeedSet;
     use crate::model::pacing::PollSettings;
     use crate::model::time::UnixMillis;
@@ -154,6 +167,7 @@ mod tests {
     use crate::session::polled_promoter::FeedPlan;
 
     const NOW: UnixTime = UnixTime(1_700_000_000);
+    const FORGET: Duration = Duration::from_secs(30 * 86_400);
 
     fn millis(time: UnixTime) -> UnixMillis {
         UnixMillis(time.0 * 1000)
@@ -189,7 +203,11 @@ mod tests {
             // What is only remembered was begun by nobody.
             (begun(Cursor::memory(kept.plus(3))), kept),
         ] {
-            assert_eq!(waiting.begins_at(&cursors, NOW).orders, begins_at, "{cursors:?}");
+            assert_eq!(
+                waiting.begins_at(&cursors, NOW, FORGET, &AgeLimits::default()).orders,
+                begins_at,
+                "{cursors:?}"
+            );
         }
     }
 
@@ -204,7 +222,11 @@ mod tests {
             (NOW.plus(60), kept),
         ] {
             let waiting = waiting(RegisteredSince::first(millis(registered_at), FeedSet::default())).await;
-            assert_eq!(waiting.begins_at(&Cursors::default(), NOW).touches, begins_at, "{registered_at}");
+            assert_eq!(
+                waiting.begins_at(&Cursors::default(), NOW, FORGET, &AgeLimits::default()).touches,
+                begins_at,
+                "{registered_at}"
+            );
         }
     }
 
@@ -213,10 +235,22 @@ mod tests {
         let (first, later) = (NOW.minus(900), NOW.minus(300));
         let touches = RegisteredSince::first(millis(first), FeedSet::from_iter([Feed::Touches]));
         let waiting = waiting(touches.then(millis(later), FeedSet::from_iter([Feed::Touches, Feed::Orders]))).await;
-        let begins_at = waiting.begins_at(&Cursors::default(), NOW);
+        let begins_at = waiting.begins_at(&Cursors::default(), NOW, FORGET, &AgeLimits::default());
         assert_eq!((begins_at.touches, begins_at.orders), (first, later));
         assert_eq!(begins_at.refunds, later, "orders meet them");
         let begun = Cursors { touches: Some(Cursor::begin(Feed::Touches, first)), ..Cursors::default() };
-        assert_eq!(waiting.begins_at(&begun, NOW).orders, later);
+        assert_eq!(waiting.begins_at(&begun, NOW, FORGET, &AgeLimits::default()).orders, later);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_feed_begins_before_what_its_topic_takes_or_where_what_was_published_is_forgotten() {
+        let waiting = waiting(RegisteredSince::first(millis(NOW.minus(9000)), FeedSet::default())).await;
+        let limit = AgeLimit { seconds: 7200, set_by: "retention.ms".into(), consequence: String::new() };
+        let limits = AgeLimits(PerEventTopic { touches: vec![limit], ..PerEventTopic::default() });
+        let begins_at = |forget, limits| waiting.begins_at(&Cursors::default(), NOW, forget, limits);
+        let bounded = begins_at(FORGET, &limits);
+        assert_eq!((bounded.touches, bounded.orders), (NOW.minus(7200), NOW.minus(9000)));
+        let kept = NOW.minus(100);
+        assert_eq!(begins_at(Duration::from_secs(3600), &limits), PerFeed::of_each(kept), "his record is older");
     }
 }

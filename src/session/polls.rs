@@ -298,7 +298,7 @@ impl PromotersFollower<'_> {
         for (waiting, cursors) in part.into_iter().zip(cursors) {
             let promoter = &waiting.promoter;
             promoter.note_idle_starts(&cursors, idle_starts);
-            let begun = waiting.begins_at(&cursors, now);
+            let begun = waiting.begins_at(&cursors, now, self.context.forget, &self.context.age_limits);
             if !self.is_clock_known && promoter.begins_now(&cursors) {
                 self.awaiting_clock.insert(promoter.promoter.clone(), waiting);
             } else if let Some(reason) = too_early(promoter, cursors, &self.context.age_limits, &begun) {

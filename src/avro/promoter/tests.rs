@@ -40,7 +40,13 @@ fn encoded(promoter: &Promoter, record: &PromoterRecord, framing: Framing) -> Ve
 }
 
 fn of<'a>(key: &'a str, value: &'a [u8], is_json: bool) -> RegistryRecord<'a> {
-    RegistryRecord { key: Some(key.as_bytes()), value: Some(value), is_json, timestamp: SENT }
+    RegistryRecord {
+        key: Some(key.as_bytes()),
+        value: Some(value),
+        is_json,
+        timestamp: SENT,
+        read_at: UnixMillis(i64::MAX),
+    }
 }
 
 fn as_json(promoter: &Promoter, record: &PromoterRecord) -> String {
@@ -181,6 +187,18 @@ fn when_a_record_was_written_it_says_itself_where_that_can_be_meant() {
         assert_eq!(read(stated), 0, "{stated}");
     }
     assert_eq!(written_at(None, SENT), SENT);
+}
+
+#[test]
+fn no_record_was_written_after_it_was_read() {
+    let ahead = |stated: i64| {
+        let json = format!(r#"{{"app_id":"wx1","promoter_openid":"o1","updated_at":{}}}"#, SENT.0 + stated);
+        let record = RegistryRecord { read_at: UnixMillis(SENT.0 - 5000), ..of("wx1/o1", json.as_bytes(), true) };
+        let (_, content) = PromoterDecoder::new(Framing::SingleObject).decode(record).unwrap();
+        let RegistryContent::Record(Some(record)) = content else { panic!("{content:?}") };
+        record.updated_at.0 - SENT.0
+    };
+    assert_eq!([0, -1000, -5000, -7000].map(ahead), [-5000, -5000, -5000, -7000]);
 }
 
 #[test]

@@ -128,6 +128,7 @@ impl TopicAccess {
             value: record.value.as_deref(),
             is_json: is_json(&record.headers),
             timestamp: record.timestamp,
+            read_at: clock::now(),
         };
         let is_discoverys = discovered_of_key(key).is_some();
         match decoder.decode(registry_record) {

@@ -118,7 +118,13 @@ mod tests {
     }
 
     fn record<'a>(key: &'a str, value: Option<&'a [u8]>) -> RegistryRecord<'a> {
-        RegistryRecord { key: Some(key.as_bytes()), value, is_json: false, timestamp: UnixMillis(7) }
+        RegistryRecord {
+            key: Some(key.as_bytes()),
+            value,
+            is_json: false,
+            timestamp: UnixMillis(7),
+            read_at: UnixMillis(7),
+        }
     }
 
     fn letter(event: RegistryEvent) -> DeadLetter {

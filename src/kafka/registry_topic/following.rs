@@ -30,6 +30,7 @@ use super::registry_consumer::RegistryConsumer;
 use crate::avro::promoter::RegistryRecord;
 use crate::avro::schema_lookup::{SchemaLookupError, SchemaLookups};
 use crate::avro::unavailable_schemas::UnavailableSchemas;
+use crate::clock;
 use crate::commit::log::OpenError;
 use crate::kafka::client::headers::headers;
 use crate::model::request::record::is_json;
@@ -193,6 +194,7 @@ impl Following {
             value: message.payload(),
             is_json: is_json(&headers),
             timestamp: UnixMillis(message.timestamp().to_millis().unwrap_or_default()),
+            read_at: clock::now(),
         };
         match self.reader.read(followed.assigned.shard, offset, record, |id| unavailable.why(id).cloned()) {
             Ok(event) => followed.shard.take(offset, event),
