@@ -9,7 +9,8 @@ Starts a real Kafka, the simulated upstream with its faults, and the connector, 
 published, an order is written in a transaction that is aborted. Then each consumer reads promoter.orders: the number of its events,
 of their event_ids, and the sum of all payments must be what the upstream says it has shown; of kcat, which decodes nothing here, the number of
 events, their keys and their times. What a group has committed must stand as far before the end of each partition as docs/consuming.md says, and
-what that page shows of the programs must stand in them.
+what that page shows of the programs must stand in them. Last, each reads an order behind which a value of another frame stands, and has to
+fail: what it has counted until then is not the truth.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; of Go (1.26), Node (20) and kcat those that are there are tried. Packages
 are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are taken
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -35,7 +36,7 @@ from java import maven  # noqa: E402
 from page import must_stand_in  # noqa: E402
 from parts import ROOT, TARGET, carry_out, environment, tell  # noqa: E402
 
-TOPIC, SCHEMA = "promoter.orders", ROOT / "schemas" / "order.avsc"
+TOPIC, STRANGE, SCHEMA = "promoter.orders", "strange.orders", ROOT / "schemas" / "order.avsc"
 HOME = TARGET / "consumers"
 # What each needs.
 PROGRAMS = {"python": sys.executable, "read.py": sys.executable, "java": "mvn", "go": "go", "node": "npm", "kcat": "kcat", "spark": "java"}
@@ -48,6 +49,8 @@ SHOWN = {
 BEHIND_MARKERS = {"python", "java"}
 # Those that commit offsets; of the others there must be none.
 WITH_GROUP = {"python", "java", "go", "node"}
+# What a value of another frame is held against: kcat decodes nothing, read.py reads both frames, and Spark takes too long to start.
+DECODING = {"python", "java", "go", "node"}
 
 
 def arguments():
@@ -85,6 +88,8 @@ def run(options, world):
         seconds, lags = time.monotonic() - began, lags_of(world.bootstrap, f"orders-{name}")
         faults = differences(found, wanted) + faults_of_group(name, lags)
         verdicts.append(tell(not faults, f"{name}: {found}, after {seconds:.0f} s; lags {lags}" + "".join(f"; {fault}" for fault in faults)))
+    strange_frame(world.bootstrap, orders_of(lines_of(truth))[0])
+    verdicts += [fails_at_strange_frame(name, options.plant, world) for name in names if name in DECODING]
     return verdicts and all(verdicts) and wanted["events"] > 1000
 
 
@@ -102,16 +107,50 @@ def faults_of_group(name, lags):
 
 
 def consume(name, plant, world):
-    """What a consumer says in its last line, once it is built."""
-    run = {"python": silent_python if plant == "silent" else python, "java": java, "go": go, "node": node, "spark": spark}[name]
+    """What a consumer says in its last line."""
+    answer = call(name, plant, world, TOPIC)
+    if answer.returncode != 0:
+        raise SystemExit(f"{name} ended with {answer.returncode}:\n{answer.stdout}{answer.stderr}")
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def strange_frame(bootstrap, line):
+    """A topic of its own, with an order as it stands on the connector's, and behind it the same framed for a schema registry."""
+    from confluent_kafka.admin import AdminClient, NewTopic
+    from events import payment, put, schema_of
+
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(STRANGE, 1, 1)])[STRANGE].result(30)
+    order = payment(line, "0")
+    for schema_id in (None, 1):
+        put(bootstrap, STRANGE, f"{order['app_id']}/{order['promoter_openid']}", schema_of("order").write(order, schema_id), order["paid_time"])
+
+
+def fails_at_strange_frame(name, plant, world):
+    answer = call(name, plant, world, STRANGE)
+    good = answer.returncode != 0 and not answer.stdout
+    return tell(good, f"{name}: a value of another frame ends it with {answer.returncode}, {answer.stdout}{reason(answer.stderr)}")
+
+
+def reason(told):
+    """The line of an exception that names it, or the only one there is."""
+    lines = [line for line in told.splitlines() if "0000000001" in line or "xception" in line]
+    return lines[0] if lines else told.strip()
+
+
+def call(name, plant, world, topic):
+    """How a consumer has ended that reads a topic."""
     # Spark starts its Java by itself. It looks for its packages in Maven's repository below the home first, where a build may have left a POM
     # without its jar, and then looks for that nowhere else.
     spark_home = f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={HOME / 'spark-home'}".strip()
     own = os.environ | {"JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={world.temporary}", "SPARK_SUBMIT_OPTS": spark_home}
-    answer = subprocess.run([*run(), world.bootstrap, TOPIC, SCHEMA], capture_output=True, text=True, timeout=300, env=own)
-    if answer.returncode != 0:
-        raise SystemExit(f"{name} ended with {answer.returncode}:\n{answer.stdout}{answer.stderr}")
-    return json.loads(answer.stdout.splitlines()[-1])
+    return subprocess.run([*built(name, plant), world.bootstrap, topic, SCHEMA], capture_output=True, text=True, timeout=300, env=own)
+
+
+@cache
+def built(name, plant):
+    """What runs a consumer, once it is built."""
+    return {"python": silent_python if plant == "silent" else python, "java": java, "go": go, "node": node, "spark": spark}[name]()
 
 
 def kcat(orders, world):

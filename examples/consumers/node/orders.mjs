@@ -22,17 +22,29 @@ const consumer = kafka.consumer({ groupId: "orders-node", readUncommitted: false
 await consumer.connect();
 await consumer.subscribe({ topic, fromBeginning: true });
 
+const fail = (words) => {
+  console.error(words);
+  process.exit(1);
+};
+// What kafkajs does not try again would otherwise be taken for the end of the topic.
+consumer.on(consumer.events.CRASH, ({ payload }) => payload.restart || fail(`${topic}: ${payload.error.message}`));
+
 let [events, paid, last] = [0, 0, Infinity];
 const ids = new Set();
 await consumer.run({
-  eachMessage: async ({ message }) => {
-    if (!message.value.subarray(0, HEADER.length).equals(HEADER)) {
-      throw new Error(`written by another schema: ${message.value.toString("hex", 0, 10)}`);
+  eachMessage: async ({ partition, message }) => {
+    try {
+      if (!message.value.subarray(0, HEADER.length).equals(HEADER)) {
+        throw new Error(`written by another schema: ${message.value.toString("hex", 0, 10)}`);
+      }
+      const event = order.fromBuffer(message.value.subarray(HEADER.length));
+      [events, last] = [events + 1, Date.now()];
+      ids.add(event.event_id);
+      if (event.status === "PAID") paid += event.paid_amount;
+    } catch (error) {
+      // Thrown on, it would only bring the same message again and again, for longer than the silence that ends the program.
+      fail(`${topic}, partition ${partition}, offset ${message.offset}: ${error.message}`);
     }
-    const event = order.fromBuffer(message.value.subarray(HEADER.length));
-    [events, last] = [events + 1, Date.now()];
-    ids.add(event.event_id);
-    if (event.status === "PAID") paid += event.paid_amount;
   },
 });
 
