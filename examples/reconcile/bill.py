@@ -8,15 +8,18 @@ Nothing is quoted, and a product's name may have commas: so a line is cut at a c
 """
 
 import argparse
+import re
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 NAMES = ("交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,"
          "微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注").split(",")
 SUM_NAMES = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额".split(",")
+# What Decimal takes beyond that, as Infinity, is no amount.
+YUAN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
 PAYMENT, REFUND, REVOKED = "SUCCESS", "REFUND", "REVOKED"
 
 
@@ -41,12 +44,9 @@ class Bill:
 
 def fen(text, line):
     """Yuan with decimals to fen; less than a fen, as fees have, is no amount of an order."""
-    try:
-        amount = Decimal(text) * 100
-        if amount == amount.to_integral_value():
-            return int(amount)
-    except InvalidOperation:
-        pass
+    amount = Decimal(text) * 100 if YUAN.fullmatch(text) else None
+    if amount is not None and amount == int(amount):
+        return int(amount)
     raise BillError(f"line {line}: {text!r} is no amount in yuan")
 
 
@@ -56,8 +56,9 @@ def fields(text):
 
 def read(text, day):
     """A bill whose sums are those of its lines, of that day: one that was cut is refused, and one of another day."""
-    lines = text.removeprefix("\ufeff").splitlines()
-    names = lines[0].split(",") if lines else []
+    # Not splitlines(): a product's name may have what Python takes for the end of a line besides, as U+2028.
+    lines = re.split(r"\r?\n", text.removeprefix("\ufeff").rstrip("\r\n"))
+    names = lines[0].split(",")
     missing = [name for name in ("交易时间", "商户号", "微信订单号", "交易状态", "订单金额", "申请退款金额") if name not in names]
     if missing:
         raise BillError(f"line 1: no column {', '.join(missing)}; a bill of type ALL has it")
@@ -97,7 +98,10 @@ def must_be_of(day, row, line):
 
 def compare_sums(bill, sums, rows, line):
     found = {"总交易单数": rows, "订单总金额": sum(bill.payments.values()), "申请退款总金额": sum(bill.refunds.values())}
-    told = {"总交易单数": int(sums.get("总交易单数", -1))} | {name: fen(sums.get(name, ""), line) for name in list(found)[1:]}
+    count = sums.get("总交易单数", "")
+    if not re.fullmatch("[0-9]{1,15}", count):
+        raise BillError(f"line {line}: 总交易单数 is {count!r}, which is no number")
+    told = {"总交易单数": int(count)} | {name: fen(sums.get(name, ""), line) for name in list(found)[1:]}
     for name, value in found.items():
         if told[name] != value:
             raise BillError(f"line {line}: {name} is {told[name]}, and the lines come to {value}: was the download cut?")
@@ -135,7 +139,8 @@ def read_all(paths, day):
     bill = Bill()
     for path in paths:
         try:
-            bill.add(read(path.read_text(encoding="utf-8"), day))
+            # As bytes: read_text would make a line's end of each carriage return.
+            bill.add(read(path.read_bytes().decode(), day))
         except (BillError, OSError, UnicodeDecodeError) as error:
             print(f"{path}: {error}", file=sys.stderr)
             return None

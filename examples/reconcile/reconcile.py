@@ -4,8 +4,8 @@
     python3 -m venv env && env/bin/pip install -r requirements.txt
     env/bin/python reconcile.py --bootstrap localhost:9092 --day 2026-11-26 bill-1600000001.csv bill-1600000002.csv
 
-Ends with 0 where nothing is wrong, 1 where something is, 2 where nothing can be said: a bill can't be read or is of another day, or the
-topic has no order of the day. Payments that no promoter has are counted: a shop sells without promoters, too.
+Ends with 0 where nothing is wrong, 1 where something is, 2 where nothing can be said: a bill can't be read or is of another day, the topic
+can't be read or has no order of the day. Payments that no promoter has are counted: a shop sells without promoters, too.
 """
 
 import argparse
@@ -19,9 +19,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from bill import day_of_beijing, read_all, yuan
-from confluent_kafka import Consumer, KafkaError, TopicPartition
-from fastavro import parse_schema, schemaless_reader
-from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
+
+try:
+    from confluent_kafka import Consumer, KafkaError, TopicPartition
+    from fastavro import parse_schema, schemaless_reader
+    from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
+except ImportError as error:
+    print(f"{error}: install requirements.txt", file=sys.stderr)
+    # Python's own exit code would be 1, which says that something is wrong with the orders.
+    sys.exit(2)
 
 BEIJING = timezone(timedelta(hours=8))
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "order.avsc"
@@ -42,6 +48,10 @@ MEANINGS = {
 }
 
 
+class TopicError(Exception):
+    """The topic can't be compared with anything: why."""
+
+
 def begin_of(day):
     return datetime.combine(day, datetime.min.time(), BEIJING)
 
@@ -58,7 +68,7 @@ def read_topic(bootstrap, topic, since):
                          "isolation.level": "read_committed", "enable.partition.eof": True})
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     if not partitions:
-        raise SystemExit(f"there is no topic {topic}")
+        raise TopicError("there is no such topic")
     wanted = consumer.offsets_for_times([TopicPartition(topic, number, earliest) for number in partitions], timeout=30)
     # Of a partition without such a record the end is told: there is nothing to read.
     unfinished = {place.partition for place in wanted if place.offset >= 0}
@@ -68,7 +78,7 @@ def read_topic(bootstrap, topic, since):
         message = consumer.poll(0.2)
         if message is None:
             if time.monotonic() > silent_since + SILENCE_SECONDS_MAX:
-                raise SystemExit(f"nothing comes from {topic} for {SILENCE_SECONDS_MAX} s")
+                raise TopicError(f"nothing comes for {SILENCE_SECONDS_MAX} s")
             continue
         silent_since = time.monotonic()
         if message.error() is None:
@@ -76,13 +86,13 @@ def read_topic(bootstrap, topic, since):
         elif message.error().code() == KafkaError._PARTITION_EOF:
             unfinished.discard(message.partition())
         else:
-            raise SystemExit(f"{topic}: {message.error()}")
+            raise TopicError(message.error().str())
 
 
 def decode(value, schema):
     """An Avro single object; where the connector has a schema registry, put confluent-kafka's AvroDeserializer here."""
     if not value.startswith(HEADER):
-        raise SystemExit(f"a value of another schema or frame: {value[:10].hex()}")
+        raise TopicError(f"a value of another schema or frame: {value[:10].hex()}")
     return schemaless_reader(io.BytesIO(value[len(HEADER) :]), schema, None)
 
 
@@ -111,9 +121,9 @@ def of_day(events, day):
 
 def differences(bill, found):
     """What is wrong: the kind, the order, and words."""
-    without_bill = {order for order in found.payments.keys() | found.refunds.keys() if order[0] not in bill.merchants}
+    without_bill = {order for order in found.orders() if order[0] not in bill.merchants}
     for order in without_bill:
-        [event, *_] = found.payments.get(order) or found.refunds[order]
+        [event, *_] = found.payments.get(order) or found.refunds.get(order) or found.unknown[order]
         yield "no_bill", order, f"{event['promoter_openid']}, {yuan(event['paid_amount'])}, {event['status']}"
     payments, refunds = ({order: part[order] for order in part.keys() - without_bill} for part in (found.payments, found.refunds))
     for order in found.unknown.keys() & bill.payments.keys() - payments.keys():
@@ -147,10 +157,14 @@ def main():
     if bill is None:
         return 2
 
-    of_topic = of_day(read_topic(options.bootstrap, options.topic, begin_of(options.day)), options.day)
-    if not of_topic.orders():
-        # Nothing would be compared, and nothing be found wrong.
-        print(f"{options.topic} has no order of {options.day}: is it the right topic and day, and was it published?", file=sys.stderr)
+    try:
+        of_topic = of_day(read_topic(options.bootstrap, options.topic, begin_of(options.day)), options.day)
+        if not of_topic.orders():
+            # Nothing would be compared, and nothing be found wrong.
+            raise TopicError(f"no order of {options.day}: is it the right topic and day, and was it published?")
+    # Whatever a broker or a value does: an exception that nobody catches would end this with 1, as if it had found something.
+    except Exception as error:
+        print(f"{options.topic} at {options.bootstrap}: {str(error) or repr(error)}", file=sys.stderr)
         return 2
     found = sorted(differences(bill, of_topic))
     alone = bill.payments.keys() - of_topic.payments.keys() - of_topic.unknown.keys()
