@@ -4,7 +4,8 @@
     python3 -m venv env && env/bin/pip install -r requirements.txt
     env/bin/python ask.py --bootstrap localhost:9092 --app wx0123456789abcdef --promoter oABC --path pages/index --out qrcode.png
 
-Prints the reply, but for its image, as JSON. Ends with 0 for SUCCEEDED, 1 for any other reply, 3 where none came in time.
+Prints the reply, but for its image, as JSON. Ends with 0 for SUCCEEDED, 1 for any other reply, and where nothing can be asked or kept, 3 where
+none came in time.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
 
@@ -38,7 +39,8 @@ class Requester:
     2. It reads without a group: each service reads all replies and keeps its own, so that nobody's are given to another one.
     3. A request is sent again only by the producer's own, idempotent, retries. Whoever asks anew after a time-out asks for another
        material.
-    4. Whoever waits is told, whatever happens to the listening: no record ends it, and where it does end, all futures end with it.
+    4. A reply that names another request or promoter is none: whoever may ask can have one written under any header.
+    5. Whoever waits is told, whatever happens to the listening: no record ends it, and where it does end, all futures end with it.
     """
 
     def __init__(self, bootstrap, requests=REQUESTS, results=RESULTS):
@@ -71,7 +73,7 @@ class Requester:
         with self.lock:
             if self.ended:
                 raise RuntimeError("nobody listens for replies any more") from self.ended
-            self.waiting[correlation] = (reply, give_up)
+            self.waiting[correlation] = (reply, give_up, promoter)
         headers = {"content-type": "application/json", CORRELATION: correlation}
         self.producer.produce(self.requests, key=f"{app_id}/{promoter}", value=json.dumps(request), headers=headers,
                               on_delivery=lambda error, _: error and self.fail(correlation, RuntimeError(str(error))))
@@ -96,7 +98,7 @@ class Requester:
             self.take(message)
         now = time.monotonic()
         with self.lock:
-            late = [correlation for correlation, (_, give_up) in self.waiting.items() if give_up < now]
+            late = [correlation for correlation, (_, give_up, _) in self.waiting.items() if give_up < now]
         for correlation in late:
             self.fail(correlation, TimeoutError("no reply in time; the request may have been carried out"))
 
@@ -104,12 +106,20 @@ class Requester:
         # Most replies are others': they are not even decoded. A header may be there and have no value: the connector copies what
         # whoever asked has given.
         correlation = (dict(message.headers() or []).get(CORRELATION) or b"").decode(errors="replace")
-        waiting = self.pop(correlation)
-        if waiting:
-            try:
-                waiting.set_result(self.decode(message.value()))
-            except Exception as error:  # It must reach whoever waits, and no other's reply may be lost for it.
-                waiting.set_exception(error)
+        with self.lock:
+            _, _, promoter = self.waiting.get(correlation, (None, None, None))
+        if promoter is None:
+            return
+        try:
+            reply = self.decode(message.value())
+        except Exception as error:  # It must reach whoever waits, and no other's reply may be lost for it.
+            self.fail(correlation, error)
+            return
+        # Of another request, its header is forged: the own reply is still to come. Too long an id comes back cut, and REJECTED.
+        if reply["request_id"] == correlation and (reply["promoter_openid"] == promoter or reply["status"] == "REJECTED"):
+            waiting = self.pop(correlation)
+            if waiting:
+                waiting.set_result(reply)
 
     def decode(self, value):
         """An Avro single object; where the connector has a schema registry, put confluent-kafka's AvroDeserializer here."""
@@ -125,7 +135,7 @@ class Requester:
     def pop(self, correlation):
         """The future, unless it has ended: asyncio cancels one whose waiter has lost patience, and then it takes no result."""
         with self.lock:
-            reply = self.waiting.pop(correlation, (None,))[0]
+            reply, *_ = self.waiting.pop(correlation, (None,))
         return reply if reply and reply.set_running_or_notify_cancel() else None
 
     def close(self):
@@ -148,19 +158,33 @@ def main():
     parser.add_argument("--within", type=float, default=30, help="seconds")
     parser.add_argument("--out", type=Path, help="where the QR code goes")
     options = parser.parse_args()
-    requester = Requester(options.bootstrap)
-    more = {"extra_info": options.extra_info} if options.extra_info else {}
     try:
-        reply = requester.ask(options.app, options.promoter, options.path, timedelta(seconds=options.within), **more).result()
+        reply = ask(options)
     except TimeoutError as error:
         print(error, file=sys.stderr)
         return 3
+    except (KafkaException, RuntimeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    # First: where the image can't be written, the link at least is kept.
+    print(json.dumps(reply | {"qrcode": reply["qrcode"] and f"{len(reply['qrcode'])} bytes"}, default=str, ensure_ascii=False), flush=True)
+    if options.out and reply["qrcode"]:
+        try:
+            options.out.write_bytes(reply["qrcode"])
+        except OSError as error:
+            print(f"the image is not written: {error}", file=sys.stderr)
+            return 1
+    return 0 if reply["status"] == "SUCCEEDED" else 1
+
+
+def ask(options):
+    """The reply to what the command line asks for."""
+    requester = Requester(options.bootstrap)
+    more = {"extra_info": options.extra_info} if options.extra_info else {}
+    try:
+        return requester.ask(options.app, options.promoter, options.path, timedelta(seconds=options.within), **more).result()
     finally:
         requester.close()
-    if options.out and reply["qrcode"]:
-        options.out.write_bytes(reply["qrcode"])
-    print(json.dumps(reply | {"qrcode": reply["qrcode"] and f"{len(reply['qrcode'])} bytes"}, default=str, ensure_ascii=False))
-    return 0 if reply["status"] == "SUCCEEDED" else 1
 
 
 if __name__ == "__main__":

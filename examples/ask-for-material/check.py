@@ -14,8 +14,8 @@ asks it for the same; the topic must have exactly one reply for each.
 A request to a connector that is away must end as TimeoutError, and one whose requester listens no more with an error at once.
 
 Then the commands of Python, Java and Go ask for one that is made, one that is refused and one that is too late, while somebody writes
-replies before theirs, which are theirs in all but the link: under another header, under one without a value, and under their own in a
-transaction that is aborted. Their links and images, too, must be what the upstream gives. Without a connector they end with 3.
+replies before theirs, which are theirs in all but the link: under another header, under one without a value, under their own in a
+transaction that is aborted, and under their own but of another request or promoter. Their links and images, too, must be what the upstream gives. Without a connector they end with 3.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; where there is no Go (1.26), its command is not tried, and that is said.
 Packages are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are
@@ -28,6 +28,7 @@ import http.client
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -44,7 +45,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests" / "soak"), str(HERE.parent / "checking"), str(HERE)]
 from installed import there  # noqa: E402
 from java import maven  # noqa: E402
-from parts import ROOT, TARGET, carry_out, configuration, promoter_id  # noqa: E402
+from parts import ROOT, TARGET, carry_out, configuration, promoter_id, tell  # noqa: E402
 
 APP, PROMOTERS = "wx_simulated", 20
 FLAGS = ["--app", APP, "--promoter", promoter_id(1), "--path", "pages/index"]
@@ -86,13 +87,16 @@ def run(options, world):
 
     requesters = [Requester(world.bootstrap), Requester(world.bootstrap)]
     stranger = producer_of_a_stranger(world)
+    # As long as it stands still, nobody's reply comes before the forged one.
+    connector.send(signal.SIGSTOP)
     begin = time.monotonic()
     ask_without_a_value(world.bootstrap)
     requesters[0].ask(APP, promoter_id(1), "pages/index", timedelta(seconds=120)).cancel()
     asked = [ask(requesters[number % 2], number) for number in range(options.requests)]
     with requesters[0].lock:
-        last = list(requesters[0].waiting)[-1]
-    forge(stranger, last, commit=options.plant == "forged")
+        last, (_, _, promoter) = list(requesters[0].waiting.items())[-1]
+    forge(stranger, last, options.plant == "forged", promoter=promoter)
+    connector.send(signal.SIGCONT)
     wait_until(lambda: sum(reply.done() for _, reply in asked) > options.requests // 5)
     connector.kill9()
     print(f"connector killed after {sum(reply.done() for _, reply in asked)} of {options.requests} replies", flush=True)
@@ -107,16 +111,18 @@ def run(options, world):
     # And the one without a value, and the one that is not wanted any more.
     wrong += twice_or_missing(world, options.requests + 2)
     built = {name: {"python": python, "java": java, "go": go}[name](world) for name in names}
-    with Forger(world.bootstrap, stranger, commit=options.plant == "forged"):
+    with Forger(world.bootstrap, stranger, connector, commit=options.plant == "forged"):
         wrong += commands_get_theirs(world, upstream, built)
+    wrong += link_is_kept(world, built)
     code = connector.terminate(60)
     wrong += answered_by_nobody(world, requesters[0], built)
     wrong += told_that_nobody_listens(world.bootstrap)
     for requester in requesters:
         requester.close()
     # Of each part some: the requesters' come first, the commands' last.
-    print("\n".join([*wrong[:10], *wrong[10:][-10:]]) or "nothing is wrong")
-    return not wrong and code == 0
+    for text in [*wrong[:10], *wrong[10:][-10:]]:
+        tell(False, text)
+    return tell(code == 0, f"the connector stopped with {code}") and not wrong
 
 
 def ask(requester, number):
@@ -204,7 +210,7 @@ def producer_of_a_stranger(world):
     return producer
 
 
-def forge(producer, correlation, commit, request_id=""):
+def forge(producer, correlation, commit, request_id="", promoter=promoter_id(1)):
     """A reply under the header of a request, by whoever may write to the topic; only its link and that it has no image tell it from the one
     that the connector writes. Aborted, nobody may see it."""
     import io
@@ -212,26 +218,27 @@ def forge(producer, correlation, commit, request_id=""):
     from ask import CORRELATION, HEADER, RESULT, RESULTS
     from fastavro import parse_schema, schemaless_writer
 
-    fields = {"request_id": request_id or correlation, "app_id": APP, "promoter_openid": promoter_id(1), "status": "SUCCEEDED",
+    fields = {"request_id": request_id or correlation, "app_id": APP, "promoter_openid": promoter, "status": "SUCCEEDED",
               "share_path": "pages/index?forged", "issued_at": int(time.time() * 1000)}
     body = io.BytesIO()
     schemaless_writer(body, parse_schema(RESULT), fields)
     producer.begin_transaction()
-    producer.produce(RESULTS, key=f"{APP}/{promoter_id(1)}", value=HEADER + body.getvalue(), headers={CORRELATION: correlation})
+    producer.produce(RESULTS, key=f"{APP}/{promoter}", value=HEADER + body.getvalue(), headers={CORRELATION: correlation})
     if producer.flush(30):
         raise SystemExit(f"{RESULTS} did not take the reply within 30 s")
     producer.commit_transaction(30) if commit else producer.abort_transaction(30)
 
 
 class Forger:
-    """Overhears requests for the first promoter, and writes three replies before theirs: one under somebody else's header, one under a
-    header without a value, and one under their own, which nobody may see, for it is aborted."""
+    """Overhears requests for the first promoter, and writes replies before theirs: one under somebody else's header, one under a header
+    without a value, two under their own, of another request and of another promoter, and one under their own that nobody may see, for it is
+    aborted. The connector stands still until it has, or it might be the first."""
 
-    def __init__(self, bootstrap, producer, commit):
+    def __init__(self, bootstrap, producer, connector, commit):
         from ask import REQUESTS
         from confluent_kafka import Consumer, TopicPartition
 
-        self.producer, self.commit, self.closed = producer, commit, False
+        self.producer, self.connector, self.commit, self.closed = producer, connector, commit, False
         self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "forger", "enable.auto.commit": False})
         places = [TopicPartition(REQUESTS, number) for number in self.consumer.list_topics(REQUESTS, timeout=10).topics[REQUESTS].partitions]
         for place in places:
@@ -246,6 +253,7 @@ class Forger:
         self.closed = True
         self.thread.join()
         self.consumer.close()
+        self.connector.send(signal.SIGCONT)
         print(f"{self.forged} requests overheard")
 
     def overhear(self):
@@ -257,8 +265,11 @@ class Forger:
                 theirs = dict(message.headers())[CORRELATION].decode()
                 forge(self.producer, "somebody-else", commit=True, request_id=theirs)
                 forge(self.producer, None, commit=True, request_id=theirs)
+                forge(self.producer, theirs, commit=True, request_id="somebody-else")
+                forge(self.producer, theirs, commit=True, promoter=promoter_id(2))
                 forge(self.producer, theirs, self.commit)
                 self.forged += 1
+                self.connector.send(signal.SIGCONT)
 
 
 def twice_or_missing(world, requests):
@@ -290,6 +301,7 @@ def commands_get_theirs(world, upstream, built):
         for extra, within, code, status in (("spring", 30, 0, "SUCCEEDED"), ("春" * 27, 30, 1, "REJECTED"), ("spring", -1, 1, "EXPIRED")):
             file.unlink(missing_ok=True)
             out = [f"--out={file}"] if name in KEEP_IMAGES else []
+            world.children["connector"].send(signal.SIGSTOP)
             answer = subprocess.run(command(world.bootstrap, extra, within) + out, capture_output=True, text=True, timeout=120)
             reply = json.loads(answer.stdout) if answer.stdout else {"status": answer.stderr, "promoter_openid": None, "share_path": None}
             found = (reply["status"], reply["promoter_openid"], reply["share_path"], answer.returncode)
@@ -301,6 +313,18 @@ def commands_get_theirs(world, upstream, built):
             # Go's leaves it out; who prints it says how long it is.
             if code == 0 and not reply.get("qrcode", "0 bytes"):
                 wrong.append(f"{name}: prints no image, and {reply['qrcode_type']}")
+    return wrong
+
+
+def link_is_kept(world, built):
+    """The material is made, and counts: whose image can't be written has to print the link all the same, and end with 1."""
+    wrong = []
+    for name in built.keys() & KEEP_IMAGES:
+        command = [*built[name](world.bootstrap, "spring", 30), f"--out={world.directory / 'nowhere' / 'image.png'}"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        print(f"{name}: where its image can't be written: {answer.returncode}, {answer.stderr.strip()}")
+        if (answer.returncode, "promoter_mark" in answer.stdout) != (1, True) or "Traceback" in answer.stderr:
+            wrong.append(f"{name}: where its image can't be written: {answer.returncode}, {answer.stdout}{answer.stderr}")
     return wrong
 
 
