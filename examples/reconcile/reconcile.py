@@ -65,7 +65,9 @@ def read_topic(bootstrap, topic, since):
     schema = parse_schema(ORDER)
     earliest = int((since - AHEAD_MAX).timestamp() * 1000)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reconcile", "enable.auto.commit": False,
-                         "isolation.level": "read_committed", "enable.partition.eof": True})
+                         "isolation.level": "read_committed", "enable.partition.eof": True,
+                         # What keeps it from reading is told once, by the exception, and not in a line for each try to connect.
+                         "log_level": 2})
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     if not partitions:
         raise TopicError("there is no such topic")
