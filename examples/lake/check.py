@@ -10,7 +10,8 @@ topics. At the end the rows of each table, their distinct event ids, the days th
 day, asked of DuckDB, must be those of the upstream's truth, and every field of each row the topic's; so must the events of each day that is
 complete by the ledger, asked as docs/consuming.md asks it. Then a user with rows of several days is erased while the ingestion runs: exactly those rows are gone, from every
 file of the warehouse, their number is told, and nothing is read again; whoever is not there is told to be nobody, and the
-ingestion goes on; and an erasure that ended between its commits and the removal of files is ended by the next one. Last, a value of a later
+ingestion goes on; and an erasure that ended between its commits and the removal of files is ended by the next one. The ingestion goes on, too, where files were
+rewritten by a snapshot without offsets, and where all was deleted that it has read. Last, a value of a later
 schema comes, records are deleted from the topic before they are read, and a topic is deleted and made anew, each of which must end the
 ingestion; so must topics that are not there, and a question or an erasure in a warehouse that is not there.
 
@@ -84,6 +85,7 @@ def run(options, world):
     good = good and cut_off_is_ended(warehouse, wanted)
     code = world.children["ingest"].terminate(60)
     good &= tell(code == 0, f"ingestion stopped with {code}", "NOT stopped in order")
+    good = good and rewritten_goes_on(world, warehouse, wanted) and emptied_goes_on(world, warehouse, wanted)
     return good and all([later_is_told(world, warehouse), deleted_is_told(world, warehouse), missing_is_told(world), anew_is_told(world, warehouse)])
 
 
@@ -352,6 +354,7 @@ def cut_off_is_ended(warehouse, wanted):
     before = files_of(warehouse, wanted, user)
     answers = [erase(warehouse, user) for _ in range(2)]
     after = files_of(warehouse, wanted, user)
+    wanted |= {name: [line for line in lines if line["openid"] != user] for name, lines in wanted.items()}
     codes = [answer.returncode for answer in answers]
     good = rows_of > 0 and before and not after and codes == [0, 1] and "was cut off" in answers[0].stderr
     return tell(good, f"an erasure of {rows_of} rows that was cut off, which {len(before)} files told: called twice again it ended with {codes}, and "
@@ -438,18 +441,51 @@ def ends_with(child):
         return None
 
 
-def deleted_is_told(world, warehouse):
-    """Whether the ingestion ends where records were deleted before it has read them, as a short retention does it."""
+def rewritten_goes_on(world, warehouse, wanted):
+    """Whether the ingestion goes on though files were rewritten by a snapshot that tells nothing of the topic, and an erasure has then taken
+    away all others."""
+    from lake import TABLES, catalog, open_table
+
+    for name in TABLES:
+        table = open_table(catalog(warehouse), name)
+        table.overwrite(table.scan().to_arrow())
+    erase(warehouse, "oNOBODY")
+    return goes_on(world, warehouse, wanted, "rewritten")
+
+
+def emptied_goes_on(world, warehouse, wanted):
+    """Whether the ingestion goes on where everything was deleted that it had read, as the retention of a quiet topic does it: up to the marker
+    of the last transaction."""
+    delete_records(world)
+    return goes_on(world, warehouse, wanted, "emptied")
+
+
+def goes_on(world, warehouse, wanted, name):
+    """Whether one that is started now adds what comes then, and nothing else."""
+    ingest(world, warehouse)
+    wanted["touches"].append(publish_touch(world, f"o{name}"))
+    good = wait_for_rows(world, warehouse, wanted, f"{name} does NOT go on")
+    code = world.children["ingest"].terminate(60)
+    return tell(good and code == 0, f"{name}: ingestion went on, and stopped with {code}", f"{name} does NOT go on")
+
+
+def delete_records(world):
+    """All there are."""
     import events
     from confluent_kafka import OFFSET_END, TopicPartition
     from confluent_kafka.admin import AdminClient
 
-    publish_touch(world, "oUSER")
-    places = [TopicPartition(events.TOPICS["touch"], number, OFFSET_END) for number in range(PARTITIONS)]
+    places = [TopicPartition(topic, number, OFFSET_END) for topic in events.TOPICS.values() for number in range(PARTITIONS)]
     # Named, or it would be gone before it has its answer.
     admin = AdminClient({"bootstrap.servers": world.bootstrap})
     for done in admin.delete_records(places).values():
         done.result(30)
+
+
+def deleted_is_told(world, warehouse):
+    """Whether the ingestion ends where records were deleted before it has read them, as a short retention does it."""
+    publish_touch(world, "oUSER")
+    delete_records(world)
     child = ingest(world, warehouse, "behind")
     code = ends_with(child)
     good = code == 1 and "was deleted" in child.text()

@@ -14,7 +14,8 @@ for nothing. A commit is never tried again on top of another one (`commit.retry.
 process of this kind, whose rows these would double. It is planned anew from the offsets of the table as it is then.
 
 Where the topic does not reach back to a table's offset any more, rows are missing that nobody can bring: that ends the ingestion, unless
---skip-deleted is given. By its own default the client would go on at the end of the topic, without a word.
+--skip-deleted is given. By its own default the client would go on at the end of the topic, without a word. What lies behind the last record
+are markers of transactions only: at the end of a partition the table's offset goes behind them, so that nobody misses them.
 """
 
 import argparse
@@ -96,17 +97,22 @@ def make_table(lake, name):
 
 
 def offsets_of(table):
-    """By partition the offset from which the table goes on. Every snapshot of ours has them, those of erasures too."""
-    snapshot = table.current_snapshot()
-    if snapshot is None:
+    """By partition the offset from which the table goes on."""
+    if table.current_snapshot() is None:
         return {}
-    return {int(partition): offset for partition, offset in json.loads(snapshot.summary[OFFSETS]).items()}
+    place = place_of(table)
+    if not place:
+        raise SystemExit(f"no snapshot of {table.name()[-1]} has {OFFSETS} any more: roll back to one that had, or read into a new warehouse")
+    return {int(partition): offset for partition, offset in json.loads(place[OFFSETS]).items()}
 
 
 def place_of(table):
-    """What the current snapshot says of the topic, and its successor has to say, too."""
-    summary = table.current_snapshot().summary
-    return {key: summary[key] for key in (OFFSETS, TOPIC_ID) if summary.get(key) is not None}
+    """What the current snapshot says of the topic, and its successor has to say, too. Every one of ours says it, those of erasures too. Whoever
+    rewrites files adds none of the topic's rows, so the one before such a snapshot speaks for it."""
+    snapshot = table.current_snapshot()
+    while snapshot and snapshot.summary.get(OFFSETS) is None:
+        snapshot = table.snapshot_by_id(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id else None
+    return {key: snapshot.summary[key] for key in (OFFSETS, TOPIC_ID) if snapshot.summary.get(key) is not None} if snapshot else {}
 
 
 class Ingest:
@@ -140,6 +146,7 @@ class Ingest:
         """From where the table says. What was read and not committed is read again."""
         self.table = open_table(self.lake, self.name)
         self.offsets, self.rows, self.began = offsets_of(self.table), [], time.monotonic()
+        self.committed = dict(self.offsets)
         self.consumer.assign([TopicPartition(self.topic, number, self.offsets.get(number, OFFSET_BEGINNING)) for number in self.partitions])
 
     def turn(self):
@@ -150,7 +157,11 @@ class Ingest:
                 self.offsets[message.partition()] = message.offset() + 1
             elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:
                 raise SystemExit(f"{self.topic}: what comes next was deleted before it was read; see --skip-deleted ({message.error()})")
-            elif message.error().code() != KafkaError._PARTITION_EOF:
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                # Behind the last record stand markers of transactions. Once a retention has deleted all of them, a table that stood before one
+                # would look as if something had been deleted unread.
+                self.offsets[message.partition()] = message.offset()
+            else:
                 raise SystemExit(f"{self.topic}: {message.error()}")
         if len(self.rows) >= self.batch_records_max or time.monotonic() - self.began > BATCH_SECONDS:
             self.commit()
@@ -164,7 +175,7 @@ class Ingest:
 
     def commit(self):
         self.began = time.monotonic()
-        if not self.rows:
+        if self.offsets == self.committed:
             return
         rows = pa.Table.from_pylist(self.rows, schema=self.arrow)
         try:
@@ -176,8 +187,9 @@ class Ingest:
             print(f"{self.name}: another commit came first; reading on from it", file=sys.stderr, flush=True)
             self.read_on()
             return
-        print(f"{self.name}: {len(self.rows)} rows", file=sys.stderr, flush=True)
-        self.rows = []
+        if self.rows:
+            print(f"{self.name}: {len(self.rows)} rows", file=sys.stderr, flush=True)
+        self.rows, self.committed = [], dict(self.offsets)
 
 
 def ingest(options):
@@ -256,7 +268,10 @@ def delete_rows(table, of_user):
 
 
 def expire_older(table):
-    """All snapshots but the last."""
+    """All snapshots but the last, which gets what only one of the others may have of the topic."""
+    place = place_of(table)
+    if place and table.current_snapshot().summary.get(OFFSETS) is None:
+        table.append(table.scan(limit=0).to_arrow(), snapshot_properties=place)
     older = [snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.snapshot_id != table.metadata.current_snapshot_id]
     if older:
         table.maintenance.expire_snapshots().by_ids(older).commit()
