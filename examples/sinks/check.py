@@ -119,7 +119,7 @@ def connect(options, world, registry, orders):
     database = Postgres(world, lib(), HOME / "postgresql")
     own = {
         "localhost:9092": world.bootstrap, "connect.offsets": f"{world.directory}/connect.offsets", "127.0.0.1:8083": "127.0.0.1:0",
-        "http://localhost:8080": registry.removesuffix("/apis/ccompat/v7"), "localhost:5432": f"localhost:{database.port}",
+        "http://localhost:8081": registry.removesuffix("/apis/ccompat/v7"), "localhost:5432": f"localhost:{database.port}",
     }
     # What the killed one has read is given to its successor so much later; and that one says soon how far it has come.
     sooner = "consumer.session.timeout.ms=6000\n"
