@@ -73,7 +73,7 @@ class Requester:
         with self.lock:
             if self.ended:
                 raise RuntimeError("nobody listens for replies any more") from self.ended
-            self.waiting[correlation] = (reply, give_up, promoter)
+            self.waiting[correlation] = (reply, give_up, request)
         headers = {"content-type": "application/json", CORRELATION: correlation}
         self.producer.produce(self.requests, key=f"{app_id}/{promoter}", value=json.dumps(request), headers=headers,
                               on_delivery=lambda error, _: error and self.fail(correlation, RuntimeError(str(error))))
@@ -107,8 +107,8 @@ class Requester:
         # whoever asked has given.
         correlation = (dict(message.headers() or []).get(CORRELATION) or b"").decode(errors="replace")
         with self.lock:
-            _, _, promoter = self.waiting.get(correlation, (None, None, None))
-        if promoter is None:
+            _, _, request = self.waiting.get(correlation, (None, None, None))
+        if request is None:
             return
         try:
             reply = self.decode(message.value())
@@ -116,7 +116,8 @@ class Requester:
             self.fail(correlation, error)
             return
         # Of another request, its header is forged: the own reply is still to come. Too long an id comes back cut, and REJECTED.
-        if reply["request_id"] == correlation and (reply["promoter_openid"] == promoter or reply["status"] == "REJECTED"):
+        same_promoter = reply["promoter_openid"] == request["promoter_openid"] or reply["status"] == "REJECTED"
+        if same_promoter and reply["request_id"] == request["request_id"]:
             waiting = self.pop(correlation)
             if waiting:
                 waiting.set_result(reply)

@@ -15,7 +15,8 @@ A request to a connector that is away must end as TimeoutError, and one whose re
 
 Then the commands of Python, Java and Go ask for one that is made, one that is refused and one that is too late, while somebody writes
 replies before theirs, which are theirs in all but the link: under another header, under one without a value, under their own in a
-transaction that is aborted, and under their own but of another request or promoter. Their links and images, too, must be what the upstream gives. Without a connector they end with 3.
+transaction that is aborted, and under their own but of another request or promoter. Their links and images, too, must be what the upstream
+gives; where an image can't be written, the link is printed. Without a connector they end with 3.
 
 Needs Rust, Java 17 or later, Maven, and Python 3.11 or later; where there is no Go (1.26), its command is not tried, and that is said.
 Packages are installed below target/. PROMOTER_BINARIES names a directory, laid out as target/debug is, whose connector and broker are
@@ -94,8 +95,8 @@ def run(options, world):
     requesters[0].ask(APP, promoter_id(1), "pages/index", timedelta(seconds=120)).cancel()
     asked = [ask(requesters[number % 2], number) for number in range(options.requests)]
     with requesters[0].lock:
-        last, (_, _, promoter) = list(requesters[0].waiting.items())[-1]
-    forge(stranger, last, options.plant == "forged", promoter=promoter)
+        last, (_, _, request) = list(requesters[0].waiting.items())[-1]
+    forge(stranger, last, options.plant == "forged", promoter=request["promoter_openid"])
     connector.send(signal.SIGCONT)
     wait_until(lambda: sum(reply.done() for _, reply in asked) > options.requests // 5)
     connector.kill9()
