@@ -12,7 +12,7 @@ from parts import ROOT, TARGET, enter_environment  # noqa: E402, F401
 HERE = Path(__file__).resolve().parent
 HOME = TARGET / "deploy"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.22.0"
-KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.3"
+KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.2"
 # Reads a compose file as docker compose does.
 COMPOSE = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"
 # The newest Kubernetes that kubernetes-validate has the schemas of.
