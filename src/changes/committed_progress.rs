@@ -8,7 +8,7 @@ use crate::kafka::topics::whole::WholeTopic;
 use crate::model::cursor::Cursor;
 use crate::model::feed::{Feed, PerFeed};
 use crate::model::promoter::Promoter;
-use crate::model::rewind::{MaybeForgotten, MetRewind, RewindId};
+use crate::model::rewind::MetRewind;
 use crate::model::state_record::{StateKey, StateValue};
 use crate::model::time::UnixTime;
 
@@ -17,10 +17,8 @@ use crate::model::time::UnixTime;
 pub struct FeedProgress {
     /// Of the last record: one that moves in silence may be an hour ahead.
     pub cursor: Cursor,
-    /// The last rewind that was met.
-    pub met: Option<RewindId>,
-    /// What an earlier rewind meets and the memory may have forgotten.
-    pub maybe_forgotten: Vec<MaybeForgotten>,
+    /// The last rewind that was met, and what it meets and the memory may have forgotten.
+    pub rewound: Option<MetRewind>,
     /// Up to when an earlier rewind has forgotten what was published before it.
     pub forgotten_before: Option<UnixTime>,
 }
@@ -59,20 +57,15 @@ pub fn of_promoter(
     }
     Ok(PerFeed::new(|feed| {
         let cursor = cursors[feed].filter(|cursor| cursor.polled)?;
-        let rewind = rewinds[feed].take();
-        Some(FeedProgress {
-            cursor,
-            met: rewind.as_ref().map(|met| met.id),
-            maybe_forgotten: rewind.map(|met| met.maybe_forgotten).unwrap_or_default(),
-            forgotten_before: forgotten_before[feed],
-        })
+        Some(FeedProgress { cursor, rewound: rewinds[feed].take(), forgotten_before: forgotten_before[feed] })
     }))
 }
 
 impl FeedProgress {
     /// What is published is remembered where it is remembered under this time or a later one.
     pub fn whole_from(&self) -> UnixTime {
-        let forgotten = self.maybe_forgotten.iter().map(|forgotten| forgotten.until);
+        let maybe_forgotten = self.rewound.iter().flat_map(|met| &met.maybe_forgotten);
+        let forgotten = maybe_forgotten.map(|forgotten| forgotten.until);
         forgotten.chain(self.forgotten_before).fold(self.cursor.complete_before, Ord::max)
     }
 }

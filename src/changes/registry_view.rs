@@ -9,15 +9,13 @@ use super::learnt_schemas::LearntSchemas;
 use super::settings::{ChangeSettings, RegisteringApp};
 use super::unreadable::UnreadableRecords;
 use crate::avro::framing::Framing;
-use crate::avro::promoter::{PromoterDecoder, RegistryRecord};
+use crate::avro::promoter::PromoterDecoder;
 use crate::avro::promoter_error::PromoterError;
-use crate::clock;
-use crate::kafka::registry_topic::reader::RegistryReader;
+use crate::kafka::registry_topic::reader::{RegistryReader, registry_record};
 use crate::kafka::topics::reader::ReadRecord;
 use crate::model::feed::Feed;
 use crate::model::feed_set::FeedSet;
 use crate::model::promoter::Promoter;
-use crate::model::request::record::is_json;
 use crate::model::rewind::Rewind;
 use crate::model::shard::Shard;
 use crate::registry::record::RegistryContent;
@@ -79,8 +77,11 @@ impl RegistryView {
                 Ok((promoter, content)) => {
                     unreadable.heal(&record);
                     if let RegistryContent::Rewind(feed, rewind) = content {
-                        rewinds.remove(&(promoter.clone(), feed));
-                        rewinds.extend(rewind.map(|rewind| ((promoter.clone(), feed), rewind)));
+                        let key = (promoter.clone(), feed);
+                        match rewind {
+                            Some(rewind) => rewinds.insert(key, rewind),
+                            None => rewinds.remove(&key),
+                        };
                     }
                     if let Some(update) = content.update() {
                         table.apply(&promoter, update);
@@ -167,13 +168,7 @@ impl LearningDecoder {
     /// # Errors
     /// The outer one ends the reading: the schema registry gives no answer. The inner one is the record's own.
     pub fn decode(&mut self, record: &ReadRecord) -> anyhow::Result<DecodedPromoter> {
-        let whole = RegistryRecord {
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            is_json: is_json(&record.headers),
-            timestamp: record.timestamp,
-            read_at: clock::now(),
-        };
+        let whole = registry_record(record);
         let decoded = self.decoder.decode(whole);
         let Err(PromoterError::UnknownSchema(id)) = decoded else { return Ok(decoded) };
         Ok(match self.schemas.look_up(id, |id, text| self.decoder.learn(id, text))? {

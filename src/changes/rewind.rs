@@ -69,7 +69,7 @@ impl RewindRequest {
         let mut progress = committed_progress::of_promoter(&view.settings.kafka, promoter, view.until)?;
         let progress = progress[*feed].take().ok_or_else(|| not_begun(promoter, *feed))?;
         let asked_for = view.rewinds.get(&(promoter.clone(), *feed)).copied();
-        let replaces = asked_for.filter(|earlier| progress.met != Some(earlier.id));
+        let replaces = asked_for.filter(|earlier| progress.rewound.as_ref().is_none_or(|met| met.id != earlier.id));
         let plan = RewindPlan::new(*feed, &progress, *to, *republish, now.as_seconds());
         let is_written = !dry_run && !plan.is_refused();
         let rewind = Rewind { id: RewindId(rand::random()), to: *to, republish: *republish };

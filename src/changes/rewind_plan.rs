@@ -78,7 +78,7 @@ const DAY_SECONDS: i64 = 24 * 3600;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::rewind::MaybeForgotten;
+    use crate::model::rewind::{MaybeForgotten, MetRewind, RewindId};
     use crate::model::time::Day;
 
     /// 2022-11-17 12:00 in Beijing.
@@ -86,7 +86,7 @@ mod tests {
 
     fn progress(complete_before: UnixTime) -> FeedProgress {
         let cursor = Cursor { start: NOON.minus(30 * DAY_SECONDS), complete_before, polled: true, history_seen: true };
-        FeedProgress { cursor, met: None, maybe_forgotten: Vec::new(), forgotten_before: None }
+        FeedProgress { cursor, rewound: None, forgotten_before: None }
     }
 
     fn unknown(progress: &FeedProgress, feed: Feed, to: UnixTime, republish: bool) -> UnknownFacts {
@@ -114,19 +114,17 @@ mod tests {
         let before_start = NOON.minus(40 * DAY_SECONDS);
         assert_eq!(unknown(&complete, Feed::Touches, before_start, false), UnknownFacts::LeftAlone);
         assert_eq!(unknown(&complete, Feed::Touches, before_start, true), UnknownFacts::PublishedAgain);
-        let new = FeedProgress {
-            cursor: Cursor::begin(Feed::Touches, NOON),
-            met: None,
-            maybe_forgotten: Vec::new(),
-            forgotten_before: None,
-        };
+        let new = FeedProgress { cursor: Cursor::begin(Feed::Touches, NOON), rewound: None, forgotten_before: None };
         assert_eq!(unknown(&new, Feed::Touches, before_start, false), UnknownFacts::None, "it has forgotten nothing");
     }
 
     #[test]
     fn while_a_rewind_is_on_its_way_what_it_may_have_forgotten_is_not_known() {
         let on_its_way = FeedProgress {
-            maybe_forgotten: vec![MaybeForgotten { from: NOON.minus(99_999), until: NOON.minus(3600) }],
+            rewound: Some(MetRewind {
+                id: RewindId(1),
+                maybe_forgotten: vec![MaybeForgotten { from: NOON.minus(99_999), until: NOON.minus(3600) }],
+            }),
             forgotten_before: None,
             ..progress(NOON.minus(90_000))
         };

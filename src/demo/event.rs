@@ -101,11 +101,10 @@ pub fn words(event: &Decoded, kind: Kind) -> String {
         Kind::Refunded => format!("REFUNDED {}", amount(event)),
         Kind::Unknown => format!("status {} {}", number(event, "status_code"), amount(event)),
         Kind::DeadLetter => {
-            let text = |name| printable(event.text(name).unwrap_or_default());
-            format!("{} from {}: {}", text("reason"), text("source"), text("detail"))
+            format!("{} from {}: {}", text(event, "reason"), text(event, "source"), text(event, "detail"))
         }
         Kind::Material => {
-            format!("{}: {}", printable(event.text("request_id").unwrap_or_default()), material(event))
+            format!("{}: {}", text(event, "request_id"), material(event))
         }
         Kind::LedgerDay => day(event),
     }
@@ -122,7 +121,7 @@ fn origin(event: &Decoded) -> String {
 fn material(result: &Decoded) -> String {
     let status = result.text("status").unwrap_or_default();
     if status != "SUCCEEDED" {
-        return format!("{status} {}", printable(result.text("errmsg").unwrap_or_default()));
+        return format!("{status} {}", text(result, "errmsg"));
     }
     let link = result.text("tag").map(|tag| format!("short link {}", printable(tag)));
     // An image is never UTF-8, so it is shown as base64.
@@ -135,8 +134,7 @@ fn material(result: &Decoded) -> String {
 
 /// What was published of the day, and of those before it that had nothing, and whether it is closed.
 fn day(event: &Decoded) -> String {
-    let text = |name| printable(event.text(name).unwrap_or_default());
-    let (day, since) = (text("day"), text("empty_since"));
+    let (day, since) = (text(event, "day"), text(event, "empty_since"));
     let days = if since == day { day } else { format!("{since} to {day}") };
     let closed = event.text("closed_at").and_then(|time| time.parse().ok());
     let closed =
@@ -144,7 +142,7 @@ fn day(event: &Decoded) -> String {
     let number = |name| number(event, name);
     format!(
         "{} of {days}, shard {}: {closed}; published {}, duplicates {}, dead letters {}, promoters {}",
-        text("feed"),
+        text(event, "feed"),
         number("shard"),
         number("published"),
         number("duplicates"),
@@ -158,6 +156,11 @@ fn amount(event: &Decoded) -> String {
     let fen = number(event, "paid_amount");
     let sign = if fen < 0 { "-" } else { "" };
     format!("{sign}¥{}.{:02}", fen.unsigned_abs() / 100, fen.unsigned_abs() % 100)
+}
+
+/// As a terminal may have it; empty where there is none.
+fn text(event: &Decoded, name: &str) -> String {
+    printable(event.text(name).unwrap_or_default())
 }
 
 fn number(event: &Decoded, name: &str) -> i64 {

@@ -173,6 +173,11 @@ mod tests {
         UnixMillis(time.0 * 1000)
     }
 
+    /// Where nothing bounds it but the records.
+    fn unbounded(waiting: &WaitingPromoter, cursors: &Cursors) -> PerFeed<UnixTime> {
+        waiting.begins_at(cursors, NOW, FORGET, &AgeLimits::default())
+    }
+
     /// Told of now, where a time of 100 seconds ago is kept of him.
     async fn waiting(registered: RegisteredSince) -> WaitingPromoter {
         let every = Duration::from_secs(60);
@@ -203,11 +208,7 @@ mod tests {
             // What is only remembered was begun by nobody.
             (begun(Cursor::memory(kept.plus(3))), kept),
         ] {
-            assert_eq!(
-                waiting.begins_at(&cursors, NOW, FORGET, &AgeLimits::default()).orders,
-                begins_at,
-                "{cursors:?}"
-            );
+            assert_eq!(unbounded(&waiting, &cursors).orders, begins_at, "{cursors:?}");
         }
     }
 
@@ -222,11 +223,7 @@ mod tests {
             (NOW.plus(60), kept),
         ] {
             let waiting = waiting(RegisteredSince::first(millis(registered_at), FeedSet::default())).await;
-            assert_eq!(
-                waiting.begins_at(&Cursors::default(), NOW, FORGET, &AgeLimits::default()).touches,
-                begins_at,
-                "{registered_at}"
-            );
+            assert_eq!(unbounded(&waiting, &Cursors::default()).touches, begins_at, "{registered_at}");
         }
     }
 
@@ -235,11 +232,11 @@ mod tests {
         let (first, later) = (NOW.minus(900), NOW.minus(300));
         let touches = RegisteredSince::first(millis(first), FeedSet::from_iter([Feed::Touches]));
         let waiting = waiting(touches.then(millis(later), FeedSet::from_iter([Feed::Touches, Feed::Orders]))).await;
-        let begins_at = waiting.begins_at(&Cursors::default(), NOW, FORGET, &AgeLimits::default());
+        let begins_at = unbounded(&waiting, &Cursors::default());
         assert_eq!((begins_at.touches, begins_at.orders), (first, later));
         assert_eq!(begins_at.refunds, later, "orders meet them");
         let begun = Cursors { touches: Some(Cursor::begin(Feed::Touches, first)), ..Cursors::default() };
-        assert_eq!(waiting.begins_at(&begun, NOW, FORGET, &AgeLimits::default()).orders, later);
+        assert_eq!(unbounded(&waiting, &begun).orders, later);
     }
 
     #[tokio::test(start_paused = true)]

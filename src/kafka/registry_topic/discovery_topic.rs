@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
-use super::reader::RegistryReader;
+use super::reader::{RegistryReader, registry_record};
 use super::writer::RegistryWriter;
-use crate::avro::promoter::{PromoterDecoder, PromoterEncoder, RegistryRecord};
+use crate::avro::promoter::{PromoterDecoder, PromoterEncoder};
 use crate::avro::promoter_error::PromoterError;
 use crate::clock;
 use crate::commit::log::LogError;
@@ -21,7 +21,6 @@ use crate::kafka::client::settings::Settings;
 use crate::kafka::registry_topic::Registrations;
 use crate::kafka::topics::reader::ReadRecord;
 use crate::model::promoter::{AppId, Promoter};
-use crate::model::request::record::is_json;
 use crate::registry::discovered::discovered_of_key;
 use crate::registry::discovery::DiscoveryWrite;
 use crate::registry::record::{PromoterRecord, RegistryContent};
@@ -123,13 +122,7 @@ impl TopicAccess {
         record: &ReadRecord,
         key: &str,
     ) -> Result<Option<(Promoter, SourceUpdate)>, LogError> {
-        let registry_record = RegistryRecord {
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            is_json: is_json(&record.headers),
-            timestamp: record.timestamp,
-            read_at: clock::now(),
-        };
+        let registry_record = registry_record(record);
         let is_discoverys = discovered_of_key(key).is_some();
         match decoder.decode(registry_record) {
             Ok((promoter, content)) => Ok(content.update().map(|update| (promoter, update))),

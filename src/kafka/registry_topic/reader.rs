@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use crate::avro::promoter::RegistryRecord;
+use crate::clock;
 use crate::kafka::client::settings::Settings;
 use crate::kafka::topics::reader::{ReadFrom, ReadRecord, TopicEnds, TopicReadError};
 use crate::kafka::topics::whole::WholeTopic;
 use crate::model::promoter::Promoter;
+use crate::model::request::record::is_json;
 use crate::model::shard::Shard;
 
 /// Why the registry can't be read.
@@ -93,5 +96,16 @@ impl RegistryReader {
     /// Whether a record of `promoter` belongs to `partition`: elsewhere whoever owns the promoter does not see it.
     pub fn is_in_place(&self, promoter: &Promoter, partition: i32) -> bool {
         Shard::of(promoter, self.partitions()).0 == partition
+    }
+}
+
+/// A record that was read just now, as its decoder takes it.
+pub(crate) fn registry_record(record: &ReadRecord) -> RegistryRecord<'_> {
+    RegistryRecord {
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        is_json: is_json(&record.headers),
+        timestamp: record.timestamp,
+        read_at: clock::now(),
     }
 }

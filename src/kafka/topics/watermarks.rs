@@ -120,7 +120,7 @@ fn may_be_outdated(error: &KafkaError) -> bool {
 mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::mocking::MockCluster;
-    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -128,13 +128,19 @@ mod tests {
 
     const BOUND: Duration = Duration::from_secs(10);
 
-    #[test]
-    fn a_leader_is_waited_for_as_long_as_there_is_time() {
+    /// A broker that does not lead the one partition of its topic `state`, and a client of it.
+    fn without_leader() -> (MockCluster<'static, DefaultProducerContext>, BaseConsumer) {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("state", 1, 1).unwrap();
         cluster.partition_leader("state", 0, None).unwrap();
         let servers = cluster.bootstrap_servers();
         let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+        (cluster, consumer)
+    }
+
+    #[test]
+    fn a_leader_is_waited_for_as_long_as_there_is_time() {
+        let (cluster, consumer) = without_leader();
         let awaited = |timeout| of_awaited_partition(consumer.client(), "state", 0, timeout);
 
         assert!(awaited(2 * LEADER_PAUSE).is_err(), "nobody leads it in that time");
@@ -148,11 +154,7 @@ mod tests {
 
     #[test]
     fn a_partition_that_had_no_leader_for_a_moment_is_asked_for_again() {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("state", 1, 1).unwrap();
-        cluster.partition_leader("state", 0, None).unwrap();
-        let servers = cluster.bootstrap_servers();
-        let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+        let (cluster, consumer) = without_leader();
         let client = consumer.client();
 
         client.fetch_metadata(Some("state"), BOUND).unwrap();
